@@ -1,0 +1,43 @@
+# The newcomer's two commands are `make lab` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
+
+.PHONY: lab run test notebooks sync lint lock clean
+
+lab: $(VENV)/ready  ## open the series in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+run: $(VENV)/ready  ## execute the series, leave readable pages in build/
+	$(BIN)/python -m helpers.building run $(NOTEBOOKS)
+
+test: $(VENV)/ready  ## the regression test, on the bundled sample
+	rm -rf build/test-cache
+	PRUNING_DATA=sample PRUNING_CACHE_DIR="$(CURDIR)/build/test-cache" \
+		$(BIN)/pytest --nbval notebooks/ tests/ --cov=helpers --cov-fail-under=95
+
+notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
+	$(BIN)/python -m helpers.building store $(NOTEBOOKS)
+
+sync: $(VENV)/ready  ## carry edits between each .ipynb and its .py
+	$(BIN)/jupytext --sync $(NOTEBOOKS)
+
+lint: $(VENV)/ready  ## check style and formatting
+	$(BIN)/ruff check && $(BIN)/ruff format --check
+
+lock:  ## pin every dependency again (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 \
+		--extra test pyproject.toml --output-file requirements.lock
+
+clean:  ## forget the environment, trained networks and built pages
+	rm -rf $(VENV) .cache build
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and \
+		"Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + \
+		": try make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
