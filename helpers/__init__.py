@@ -1,0 +1,1 @@
+"""Helpers of the pruning notebooks; each module is imported on its own."""

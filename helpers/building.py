@@ -1,0 +1,118 @@
+"""Execute the paired .py notebooks: store the .ipynb, or write pages.
+
+python -m helpers.building store notebooks/*.py    rebuild the .ipynb
+python -m helpers.building run notebooks/*.py      pages in build/
+"""
+
+import argparse
+import base64
+import os
+import pathlib
+import time
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+PAGES = pathlib.Path("build")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "jupytext": {
+        "cell_metadata_filter": "tags,-all",
+        "notebook_metadata_filter": "kernelspec,-jupytext,-all",
+    },
+    "kernelspec": {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    },
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+    },
+}
+
+
+def execute(path):
+    """Run a .py notebook in its own folder; returns it with its outputs."""
+    notebook = jupytext.read(path)
+    NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=1200,
+        record_timing=False,
+        coalesce_streams=True,  # of a progress bar only the end is kept
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=[
+            "--IPKernelApp.capture_fd_output=False",
+            "--IPKernelApp.log_level=40",
+        ],
+    ).execute()
+    return _clean(notebook, path)
+
+
+def store(path):
+    """Rebuild the .ipynb beside `path`, and the picture it is tagged for."""
+    notebook = execute(path)
+    _write(path.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+    for cell in notebook.cells:
+        if "headline" in cell.metadata.get("tags", []):
+            png = cell.outputs[-1]["data"]["image/png"]
+            _write(path.parent / "headline.png", base64.b64decode(png))
+
+
+def run(path):
+    """Execute `path` and leave a readable page of it in build/."""
+    PAGES.mkdir(exist_ok=True)
+    page, _ = HTMLExporter().from_notebook_node(execute(path))
+    _write(PAGES / f"{path.stem}.html", page)
+
+
+def main(arguments=None):
+    """Do the named work for each notebook, with a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", choices=["store", "run"])
+    parser.add_argument("notebooks", nargs="+", type=pathlib.Path)
+    options = parser.parse_args(arguments)
+    work = {"store": store, "run": run}[options.work]
+    for number, path in enumerate(options.notebooks, start=1):
+        print(
+            f"{number}/{len(options.notebooks)} {path.stem} ...",
+            end=" ",
+            flush=True,
+        )
+        start = time.perf_counter()
+        work(path.resolve())
+        print(f"{time.perf_counter() - start:.0f} s", flush=True)
+
+
+def _clean(notebook, path):
+    """Drop what differs from run to run or what GitHub cannot show."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{path.stem[:2]}-{number:03d}"
+        if "solution" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if len(data) > 1:
+                data.pop(WIDGET, None)
+            if "image/png" in data:
+                data["image/png"] = "".join(data["image/png"].split())
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _write(path, content):
+    part = path.with_suffix(".part")
+    if isinstance(content, str):
+        content = content.encode()
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Claims that the notebooks print, and detectors of silent bugs."""
+
+import numpy as np
+
+from helpers.backend import keras
+
+
+def claim(text, holds, measured=None):
+    """Print one line that is the same everywhere as long as `text` is true.
+
+    The regression test compares it. `measured` is shown only where the
+    claim fails, because it differs from machine to machine.
+    """
+    if bool(holds):
+        print(f"PASS  {text}")
+    else:
+        print(f"FAIL  {text} (measured: {measured})")
+
+
+def zero_counts(kernels):
+    """How many entries are exactly zero, by layer name."""
+    return {
+        name: int(np.size(array) - np.count_nonzero(array))
+        for name, array in kernels.items()
+    }
+
+
+class RevivedWeights(keras.callbacks.Callback):
+    """Counts, after every step, masked weights that are not zero.
+
+    Attributes:
+        steps: how many steps were looked at.
+        worst: the largest count seen.
+    """
+
+    def __init__(self, masks):
+        super().__init__()
+        self.masks, self.steps, self.worst = masks, 0, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look at every masked layer."""
+        revived = sum(
+            np.count_nonzero(array[np.broadcast_to(mask, array.shape) == 0])
+            for name, mask in self.masks.items()
+            for array in self._masked_by(name, mask)
+        )
+        self.steps += 1
+        self.worst = max(self.worst, int(revived))
+
+    def _masked_by(self, name, mask):
+        """A mask over units holds their biases, too."""
+        arrays = self.model.get_layer(name).get_weights()
+        return arrays if np.ndim(mask) == 1 else arrays[:1]

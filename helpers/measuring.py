@@ -1,0 +1,209 @@
+"""What a network costs: parameters, MACs, bytes, accuracy, milliseconds."""
+
+import pathlib
+import tempfile
+import time
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.backend import quiet, tf
+
+
+class Cost(NamedTuple):
+    """`parameters`, `nonzeros` and `macs` count; the others are bytes."""
+
+    parameters: int
+    nonzeros: int
+    macs: int
+    bytes: int
+    zipped_bytes: int
+
+
+def cost(model):
+    """Count what `model` holds and does, and save it to see what it weighs.
+
+    `macs` are multiply-accumulates for one image, whether a weight is zero
+    or not; `bytes` is the size of the saved `.keras` file and
+    `zipped_bytes` the size of that file when zipped.
+    """
+    arrays = model.get_weights()
+    return Cost(
+        sum(array.size for array in arrays),
+        sum(int(np.count_nonzero(array)) for array in arrays),
+        sum(macs_per_layer(model).values()),
+        *_bytes_on_disk(model),
+    )
+
+
+def macs_per_layer(model):
+    """Multiply-accumulates for one image, by name of each layer with a kernel.
+
+    A Dense layer does inputs x units of them; a convolution does its
+    kernel's size at every output position.
+    """
+    return {
+        layer.name: int(
+            np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])
+        )
+        for layer in model.layers
+        if hasattr(layer, "kernel")
+    }
+
+
+def accuracy(model, x, y):
+    """The fraction of images `x` that get their label `y`."""
+    return float(np.mean(predictions(model, x) == np.ravel(y)))
+
+
+def predictions(model, x, batch_size=10_000):
+    """The class of the largest output for each image."""
+    parts = np.split(x, range(batch_size, len(x), batch_size))
+    return np.concatenate(
+        [np.argmax(model(part, training=False), axis=-1) for part in parts]
+    )
+
+
+def latency(models, x, batch_size, runtime="tf.function", **turns):
+    """Milliseconds per call, for models timed in turns in one run.
+
+    Args:
+        models: one model, or a dict from name to model. The first is what
+            the others' speed-up is measured against.
+        x: images; the first `batch_size` of them are used.
+        runtime: "predict" (Keras' method), "tf.function" (compiled once for
+            this batch) or "litert" (one thread).
+        turns: how often, see `time_in_turns`.
+
+    Returns:
+        DataFrame: one row per model; `ms` is the median over turns and
+        `speed_up` the median of the ratio within turns, each with the 95 %
+        interval of that median.
+    """
+    if len(x) < batch_size:
+        raise ValueError(f"{batch_size} images asked, {len(x)} given in `x`.")
+    if not isinstance(models, dict):
+        models = {"model": models}
+    batch = np.ascontiguousarray(x[:batch_size])
+    calls = {
+        name: compiled(model, batch, runtime) for name, model in models.items()
+    }
+    return summary(time_in_turns(calls, **turns))
+
+
+def compiled(model, batch, runtime):
+    """A function without arguments that runs `model` on `batch`."""
+    if runtime not in RUNTIMES:
+        raise ValueError(
+            f"Unknown runtime {runtime!r}; pass one of {', '.join(RUNTIMES)}."
+        )
+    return RUNTIMES[runtime](model, batch)
+
+
+def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
+    """Time functions A B C A B C ..., so that a slow moment hits them all.
+
+    Returns:
+        DataFrame: milliseconds per call; a column per function, a row per
+        turn. Turns to warm up are left out.
+    """
+    rows = []
+    for _ in range(warm_up + repeats):
+        row = {}
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(calls_per_turn):
+                call()
+            seconds = time.perf_counter() - start
+            row[name] = 1000 * seconds / calls_per_turn
+        rows.append(row)
+    return pd.DataFrame(rows[warm_up:])
+
+
+def summary(turns):
+    """Medians with 95 % intervals of the columns `time_in_turns` returns."""
+    first = turns.iloc[:, 0]
+    return pd.DataFrame(
+        {
+            name: {
+                **_median(turns[name], "ms"),
+                **_median(first / turns[name], "speed_up"),
+            }
+            for name in turns
+        }
+    ).T
+
+
+def litert_model(model):
+    """`model` converted to LiteRT (formerly TensorFlow Lite), as bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.tflite"
+        with quiet():
+            model.export(str(path), format="litert", verbose=False)
+        return path.read_bytes()
+
+
+def _keras_predict(model, batch):
+    return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
+
+
+def _tf_function(model, batch):
+    function = tf.function(lambda x: model(x, training=False))
+    tensor = tf.constant(batch)
+    return lambda: function(tensor).numpy()
+
+
+def _litert(model, batch):
+    from ai_edge_litert.interpreter import Interpreter
+
+    with quiet():
+        interpreter = Interpreter(
+            model_content=litert_model(model), num_threads=1
+        )
+    entry = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(entry, batch.shape)
+    with quiet():
+        interpreter.allocate_tensors()
+    exit_ = interpreter.get_output_details()[0]["index"]
+
+    def call():
+        interpreter.set_tensor(entry, batch)
+        interpreter.invoke()
+        return interpreter.get_tensor(exit_)
+
+    return call
+
+
+RUNTIMES = {
+    "predict": _keras_predict,
+    "tf.function": _tf_function,
+    "litert": _litert,
+}
+
+
+def _median(values, name):
+    """The median and its interval from order statistics (no normality)."""
+    test = stats.quantile_test(values, p=0.5)
+    interval = test.confidence_interval(0.95)
+    return {
+        name: float(np.median(values)),
+        f"{name}_low": float(interval.low),
+        f"{name}_high": float(interval.high),
+    }
+
+
+def _bytes_on_disk(model):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        plain = type(model).from_config(model.get_config())  # not compiled
+        plain.set_weights(model.get_weights())
+        plain.save(path)
+        with zipfile.ZipFile(
+            f"{path}.zip", "w", zipfile.ZIP_DEFLATED
+        ) as archive:
+            archive.write(path, path.name)
+        zipped = pathlib.Path(f"{path}.zip")
+        return path.stat().st_size, zipped.stat().st_size

@@ -1,0 +1,31 @@
+"""The series' Keras models, with every layer named and seeded."""
+
+from helpers.backend import keras
+
+
+def mlp(widths=(1000, 1000, 500, 200), inputs=784, classes=10, seed=0):
+    """A ReLU network of Dense layers `hidden_1`, ..., `output`; logits out.
+
+    The same seed gives the same initial weights, bit for bit. No global
+    random state is touched.
+    """
+    layers = [
+        keras.layers.Dense(
+            width,
+            activation="relu",
+            kernel_initializer=_glorot(seed, number),
+            name=f"hidden_{number}",
+        )
+        for number, width in enumerate(widths, start=1)
+    ]
+    output = keras.layers.Dense(
+        classes,
+        kernel_initializer=_glorot(seed, len(widths) + 1),
+        name="output",
+    )
+    entry = keras.Input((inputs,), name="pixels")
+    return keras.Sequential([entry, *layers, output], name="mlp")
+
+
+def _glorot(seed, number):
+    return keras.initializers.GlorotUniform(seed=1000 * seed + number)

@@ -1,0 +1,197 @@
+"""The bridge between masks and Keras models."""
+
+import gc
+
+import numpy as np
+
+from helpers import masking
+from helpers.backend import keras
+
+PRUNABLE = (keras.layers.Dense, keras.layers.Conv2D)
+
+
+class KeepMask(keras.constraints.Constraint):
+    """Zeroes the masked entries of a variable after every optimizer step."""
+
+    def __init__(self, mask):
+        self.mask = keras.Variable(mask, trainable=False, dtype="bool")
+
+    def __call__(self, w):
+        """Return `w` with exact zeros where the mask is 0."""
+        return keras.ops.where(self.mask, w, keras.ops.zeros_like(w))
+
+
+def prunable_kernels(model, include_output=False):
+    """Copies of the kernels that may be pruned, by layer name.
+
+    Dense kernels are (inputs, units), Conv2D kernels (height, width,
+    channels, filters). The last such layer, the output, is left out unless
+    asked for.
+
+    Raises:
+        ValueError: not a Keras model, not built, or nothing to prune in it.
+    """
+    layers = _prunable_layers(model)
+    chosen = layers if include_output else layers[:-1]
+    if not chosen:
+        raise ValueError(
+            f"Model {model.name!r} has only an output layer. "
+            "Pass `include_output=True` to prune that one."
+        )
+    return {layer.name: layer.kernel.numpy() for layer in chosen}
+
+
+def apply_masks(model, masks):
+    """Zero masked weights now, and hold the zeros through any later `fit`.
+
+    **Changes `model`.** A mask of its kernel's shape zeroes weights and
+    leaves biases alone. A 1-D mask over a layer's units zeroes whole units:
+    the kernel's columns, and the biases, because a unit without inputs
+    still emits `relu(bias)`. The zeros are held by Keras constraints, which
+    run after every step of any optimizer.
+
+    Raises:
+        ValueError: an unknown layer, a mask of the wrong shape or with other
+            values than 0 and 1, or an optimizer that averages weights
+            (`use_ema`), which would undo the zeros. Nothing is changed then.
+    """
+    layers = {layer.name: layer for layer in _prunable_layers(model)}
+    for name, mask in masks.items():
+        _check_mask(layers, name, np.asarray(mask))
+        masking.magnitude_scores({name: layers[name].get_weights()[0]})
+    _refuse_averaging(model)
+    for name, mask in masks.items():
+        layer, mask = layers[name], np.asarray(mask)
+        _hold(layer.kernel, np.broadcast_to(mask, layer.kernel.shape))
+        if mask.ndim == 1 and layer.bias is not None:
+            _hold(layer.bias, mask)
+    _forget_compiled_step(model)
+
+
+def hold_zeros(model):
+    """Hold every zero that `model` has: in a pruned model, zeros are the mask.
+
+    **Changes `model`**, not its weights. For models that were loaded or
+    copied, because a saved model keeps its zeros but not its constraints.
+    """
+    masks = masks_of(model)
+    apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+    for layer in _prunable_layers(model):
+        if layer.bias is not None:
+            bias = layer.bias.numpy()
+            dead = ~masks[layer.name].reshape(-1, bias.size).any(axis=0)
+            if (dead & (bias == 0)).any():
+                _hold(layer.bias, ~(dead & (bias == 0)))
+
+
+def masks_of(model):
+    """The masks that a pruned model carries: 0 where a weight is exactly 0."""
+    return {
+        layer.name: (layer.kernel.numpy() != 0).astype(np.uint8)
+        for layer in _prunable_layers(model)
+    }
+
+
+def prune_weights(model, sparsity, scope="layer"):
+    """A copy of `model` without its smallest weights; biases as they were.
+
+    Args:
+        sparsity: fraction of the prunable weights to remove, in [0, 1).
+        scope: "layer" removes that fraction from every layer, "global" the
+            smallest of all layers together.
+    """
+    scopes = {
+        "layer": masking.layerwise_masks,
+        "global": masking.global_masks,
+    }
+    if scope not in scopes:
+        raise ValueError(f'`scope` is "layer" or "global"; got {scope!r}.')
+    scores = masking.magnitude_scores(prunable_kernels(model))
+    return _masked_copy(model, scopes[scope](scores, sparsity))
+
+
+def prune_units(model, sparsity):
+    """A copy of `model` without its units of smallest L2 norm, biases too.
+
+    Every hidden layer loses `round(sparsity * units)` units.
+    """
+    scores = masking.unit_scores(prunable_kernels(model))
+    return _masked_copy(model, masking.unit_masks(scores, sparsity))
+
+
+def copy_of(model):
+    """A new model with the same layers and weights, not compiled."""
+    require_built(model)
+    gc.collect()  # models are cycles: free those that nobody uses any more
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _masked_copy(model, masks):
+    copy = copy_of(model)
+    apply_masks(copy, masks)
+    return copy
+
+
+def require_built(model):
+    """Raise a ValueError unless `model` is a Keras model with weights."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"Expected a Keras model, got {type(model).__name__}. "
+            "Pass e.g. `networks.mlp()` or `training.baseline(split)`."
+        )
+    if not model.built:
+        raise ValueError(
+            f"Model {model.name!r} has no weights yet. Give it an "
+            "`Input` layer, or call it once on data."
+        )
+
+
+def _prunable_layers(model):
+    require_built(model)
+    layers = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
+    if not layers:
+        raise ValueError(
+            f"Model {model.name!r} has no Dense or Conv2D layer to prune; "
+            f"its layers are {[type(x).__name__ for x in model.layers]}."
+        )
+    return layers
+
+
+def _check_mask(layers, name, mask):
+    if name not in layers:
+        raise ValueError(
+            f"There is no prunable layer {name!r}; pass masks for "
+            f"{', '.join(layers)}."
+        )
+    shape = tuple(layers[name].kernel.shape)
+    if mask.shape not in (shape, shape[-1:]):
+        raise ValueError(
+            f"The mask of {name!r} has shape {mask.shape}; pass {shape} "
+            f"for its weights or {shape[-1:]} for its units."
+        )
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(
+            f"The mask of {name!r} has other values than 0 and 1; "
+            "pass 1 to keep a weight and 0 to remove it."
+        )
+
+
+def _refuse_averaging(model):
+    if getattr(getattr(model, "optimizer", None), "use_ema", False):
+        raise ValueError(
+            "This model's optimizer averages weights (`use_ema=True`) and "
+            "would overwrite zeros; compile with `use_ema=False` first."
+        )
+
+
+def _hold(variable, mask):
+    variable.constraint = KeepMask(mask)
+    variable.assign(variable.constraint(variable))
+
+
+def _forget_compiled_step(model):
+    """Make a compiled model see new constraints; else they are ignored."""
+    if model.compiled and model.train_function is not None:
+        model.make_train_function(force=True)
