@@ -1,0 +1,74 @@
+"""What the tests share: a private cache, a few images, a tiny network."""
+
+import contextlib
+import dataclasses
+import io
+import os
+
+import hypothesis
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+
+from helpers import datasets
+
+matplotlib.use("Agg")
+hypothesis.settings.register_profile(
+    "tests", deadline=None, database=None, derandomize=True
+)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch, tmp_path):
+    """No `PRUNING_*` variable of the caller's, and nothing left behind."""
+    for name in [name for name in os.environ if name.startswith("PRUNING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PRUNING_DATA", "sample")
+    monkeypatch.setenv("PRUNING_CACHE_DIR", str(tmp_path / "cache"))
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def sample():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRUNING_DATA", "sample")
+        with contextlib.redirect_stdout(io.StringIO()):
+            return datasets.load("mnist")
+
+
+@pytest.fixture(scope="session")
+def split(sample):
+    """600 training images of the sample, 100 for validation, 200 to test."""
+    sizes = {"train": 600, "val": 100, "test": 200}
+    arrays = {
+        f"{xy}_{part}": getattr(sample, f"{xy}_{part}")[:size]
+        for part, size in sizes.items()
+        for xy in "xy"
+    }
+    return dataclasses.replace(sample, **arrays)
+
+
+@pytest.fixture
+def model():
+    """An untrained network: weights from the seed, biases zero."""
+    from helpers import networks  # not above: some tests need no TensorFlow
+
+    return networks.mlp(widths=(32, 24, 16))
+
+
+@pytest.fixture(scope="session")
+def trained_weights(split):
+    from helpers import networks, training
+
+    network = networks.mlp(widths=(32, 24, 16))
+    training.fit(network, split, num_steps=30, learning_rate=1e-2)
+    return network.get_weights()
+
+
+@pytest.fixture
+def trained(model, trained_weights):
+    """A network that reads most digits; no bias of it is zero."""
+    model.set_weights(trained_weights)
+    return model

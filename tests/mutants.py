@@ -1,0 +1,273 @@
+"""Break the helpers on purpose, one line at a time: a test must notice.
+
+python tests/mutants.py            all of them, some minutes
+python tests/mutants.py folding    those whose name contains a word
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+class Mutant(NamedTuple):
+    """`old` becomes `new` in a module; the tests of `tests` should fail."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = [
+    Mutant(
+        "the largest weights go instead of the smallest", "masking",
+        "flat = scores.ravel()", "flat = -scores.ravel()", "masking",
+    ),
+    Mutant(
+        "counts are rounded down", "masking",
+        "round(sparsity * flat.size)", "int(sparsity * flat.size)", "masking",
+    ),
+    Mutant(
+        "one weight too many goes", "masking",
+        "round(sparsity * flat.size)", "round(sparsity * flat.size) + 1",
+        "masking",
+    ),
+    Mutant(
+        "magnitudes keep their sign", "masking",
+        "np.abs(_finite(name, k))", "_finite(name, k)", "masking",
+    ),
+    Mutant(
+        "units are rows", "masking",
+        "reshape(-1, k.shape[-1]), axis=0", "reshape(k.shape[0], -1), axis=1",
+        "masking",
+    ),
+    Mutant(
+        "ties are all kept", "masking",
+        "mask[np.flatnonzero(flat == cut)[:num_ties]] = 0", "pass", "masking",
+    ),
+    Mutant(
+        "ties all go", "masking",
+        "(flat == cut)[:num_ties]", "(flat == cut)", "masking",
+    ),
+    Mutant(
+        "the last of equals go first", "masking",
+        "(flat == cut)[:num_ties]", "(flat == cut)[::-1][:num_ties]",
+        "masking",
+    ),
+    Mutant(
+        "the threshold itself goes", "masking",
+        "_finite(name, s) >= threshold", "_finite(name, s) > threshold",
+        "masking",
+    ),
+    Mutant(
+        "percentages pass for fractions", "masking",
+        "0 <= sparsity < 1:", "0 <= sparsity < 100:", "masking",
+    ),
+    Mutant(
+        "the control forgets its seed", "masking",
+        "default_rng(seed)", "default_rng()", "masking",
+    ),
+    Mutant(
+        "a layer may be wiped out", "masking",
+        "    if mask.any():\n", "    if True:\n", "masking",
+    ),
+    Mutant(
+        "global scope prunes layer by layer", "pruning",
+        '"global": masking.global_masks', '"global": masking.layerwise_masks',
+        "pruning",
+    ),
+    Mutant(
+        "biases of pruned units stay", "pruning",
+        "mask.ndim == 1 and layer.bias is not None", "False", "pruning",
+    ),
+    Mutant(
+        "zeros are not held", "pruning",
+        "variable.constraint = KeepMask(mask)\n"
+        "    variable.assign(variable.constraint(variable))",
+        "variable.assign(KeepMask(mask)(variable))", "pruning",
+    ),
+    Mutant(
+        "a compiled step does not see new masks", "pruning",
+        "model.make_train_function(force=True)", "pass", "pruning",
+    ),
+    Mutant(
+        "weight pruning zeroes biases", "pruning",
+        "        if mask.ndim == 1 and layer.bias is not None:\n"
+        "            _hold(layer.bias, mask)",
+        "        if layer.bias is not None:\n"
+        "            _hold(layer.bias, np.zeros(layer.bias.shape))", "pruning",
+    ),
+    Mutant(
+        "a layer is skipped", "pruning",
+        "chosen = layers if include_output else layers[:-1]",
+        "chosen = layers if include_output else layers[1:-1]", "pruning",
+    ),
+    Mutant(
+        "the output is pruned, too", "pruning",
+        "chosen = layers if include_output else layers[:-1]",
+        "chosen = layers", "pruning",
+    ),
+    Mutant(
+        "pruning changes its input", "pruning",
+        "    copy = copy_of(model)\n", "    copy = model\n", "pruning",
+    ),
+    Mutant(
+        "masks are held per epoch instead of per step", "training",
+        "        pruning.hold_zeros(student)\n"
+        "    fit(student, split, num_steps, **options)\n",
+        "        kept = [w != 0 for w in student.get_weights()]\n"
+        "    fit(student, split, num_steps, **options)\n"
+        "    if hold_zeros:\n"
+        "        pairs = zip(student.get_weights(), kept)\n"
+        "        student.set_weights([w * k for w, k in pairs])\n",
+        "training",
+    ),
+    Mutant(
+        "the cache is never hit", "training",
+        "return cached or _write_run", "return _write_run", "training",
+    ),
+    Mutant(
+        "a damaged cache crashes", "training",
+        "except Exception as error:  # whatever",
+        "except FileExistsError as error:  # whatever", "training",
+    ),
+    Mutant(
+        "weights that are not numbers are read from the cache", "training",
+        "np.isfinite(array).all()", "True", "training",
+    ),
+    Mutant(
+        "the seed does not decide the order", "training",
+        "default_rng(seed)", "default_rng(0)", "training",
+    ),
+    Mutant(
+        "two kernels train at once", "training",
+        'with filelock.FileLock(f"{folder}.lock"):', "if True:", "training",
+    ),
+    Mutant(
+        "one unit too many is dropped", "compacting",
+        "dead = silent | ~next_kernel.any(axis=1)\n",
+        "dead = silent | ~next_kernel.any(axis=1)\n"
+        "        dead[-1] |= dead.any()\n",
+        "compacting",
+    ),
+    Mutant(
+        "folding is dropped", "compacting",
+        "next_bias + emitted @ next_kernel", "next_bias", "compacting",
+    ),
+    Mutant(
+        "biases are folded without their activation", "compacting",
+        "np.array(layers[here].activation(bias))", "bias", "compacting",
+    ),
+    Mutant(
+        "chains of dead units are not followed", "compacting",
+        "    while _drop_dead_units(layers, weights):\n        pass",
+        "    if _drop_dead_units(layers, weights):\n        pass",
+        "compacting",
+    ),
+    Mutant(
+        "a claim always passes", "checking",
+        "if bool(holds):", "if True:", "checking",
+    ),
+    Mutant(
+        "the detector of revived weights sees nothing", "checking",
+        "self.worst = max(self.worst, int(revived))", "pass", "checking",
+    ),
+    Mutant(
+        "the slider is not wired", "sliders",
+        'self.slider.observe(self._move, "value")', "pass", "sliders",
+    ),
+    Mutant(
+        "the picture does not follow the slider", "sliders",
+        "        self.image.value = picture",
+        "        self.image.value = self.image.value or picture", "sliders",
+    ),
+    Mutant(
+        "warm-up is not dropped", "measuring",
+        "pd.DataFrame(rows[warm_up:])", "pd.DataFrame(rows[:repeats])",
+        "measuring",
+    ),
+    Mutant(
+        "MACs of a convolution forget its positions", "measuring",
+        " * np.prod(layer.output.shape[1:-1])", "", "measuring",
+    ),
+    Mutant(
+        "accuracies are drawn as fractions", "plotting",
+        'scale = 100 if "accuracy" in ylabel else 1', "scale = 1", "plotting",
+    ),
+    Mutant(
+        "the dot does not move", "plotting",
+        "self.dot.set_data([x], [100 * accuracy])", "pass", "plotting",
+    ),
+    Mutant(
+        "altered data are accepted", "datasets",
+        "if digest.hexdigest() not in KNOWN[name]:", "if False:", "datasets",
+    ),
+    Mutant(
+        "validation images are trained on", "datasets",
+        "x_train[:last], y_train[:last]", "x_train, y_train", "datasets",
+    ),
+    Mutant(
+        "the seed of the weights is ignored", "networks",
+        "seed=1000 * seed + number", "seed=number", "networks",
+    ),
+    Mutant(
+        "widget views are stored", "building",
+        "data.pop(WIDGET, None)", "pass", "building",
+    ),
+]  # fmt: skip
+
+
+def changed(mutant):
+    """The source of the mutant's module with its one change."""
+    source = (ROOT / "helpers" / f"{mutant.module}.py").read_text()
+    if source.count(mutant.old) != 1:
+        raise ValueError(
+            f"{mutant.name}: {mutant.old!r} occurs {source.count(mutant.old)} "
+            f"times in {mutant.module}.py, expected once."
+        )
+    return source.replace(mutant.old, mutant.new)
+
+
+def passes(tests, sources):
+    """Whether `tests` pass on a copy with these modules' sources."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("helpers", "tests"):
+            shutil.copytree(ROOT / name, f"{folder}/{name}")
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        for module, source in sources.items():
+            pathlib.Path(folder, f"helpers/{module}.py").write_text(source)
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q",
+             "-p", "no:cacheprovider", *(f"tests/test_{t}.py" for t in tests)],
+            cwd=folder, env={**os.environ, "PYTHONPATH": folder},
+            capture_output=True, text=True,
+        )  # fmt: skip
+    if run.returncode not in (0, 1):  # neither passed nor failed
+        raise RuntimeError(f"{tests}: {run.stdout}{run.stderr}")
+    return run.returncode == 0
+
+
+def main(word=""):
+    """Try every mutant whose name contains `word`; returns the survivors."""
+    mutants = [mutant for mutant in MUTANTS if word in mutant.name]
+    sources = [{mutant.module: changed(mutant)} for mutant in mutants]
+    if not passes(sorted({mutant.tests for mutant in mutants}), {}):
+        raise RuntimeError("The tests fail without any change; mend that.")
+    survivors = 0
+    for mutant, source in zip(mutants, sources, strict=True):
+        survived = passes([mutant.tests], source)
+        survivors += survived
+        verdict = "SURVIVED" if survived else "killed"
+        print(f"{verdict:8s}  {mutant.module}: {mutant.name}", flush=True)
+    return survivors
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(*sys.argv[1:]) else 0)

@@ -1,0 +1,281 @@
+"""Laws of masks: exact counts, whatever the scores, ties included."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from helpers import masking
+
+TOY = np.array([[3, -1, 2, -2, 0], [1, 4, -2, 2, -5]])
+# Equal magnitudes, in the order of the matrix: 0; 1 1; 2 2 2 2; 3; 4; 5.
+TOY_MASKS = {
+    0: [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1]],
+    0.3: [[1, 0, 1, 1, 0], [0, 1, 1, 1, 1]],
+    0.5: [[1, 0, 0, 0, 0], [0, 1, 1, 1, 1]],
+    0.9: [[0, 0, 0, 0, 0], [0, 0, 0, 0, 1]],
+}
+
+shapes = array_shapes(min_dims=1, max_dims=4, max_side=6)
+tied = arrays(np.int64, shapes, elements=st.integers(0, 4))
+distinct = arrays(np.float32, shapes, elements=st.floats(0, 8, width=32))
+layer = tied | distinct
+layers = st.dictionaries(st.sampled_from("abc"), layer, min_size=1)
+# Of one entry nothing may go, of two at most one, ...
+fractions = st.floats(0, 0.999)
+
+
+def num_zeros(mask):
+    return int(np.sum(mask == 0))
+
+
+def masks_or_none(make, scores, sparsity):
+    """The masks, or None where they would wipe out a layer."""
+    try:
+        return make(scores, sparsity)
+    except ValueError as error:
+        assert "leaves nothing" in str(error)  # noqa: PT017
+        return None
+
+
+@pytest.mark.parametrize("sparsity", TOY_MASKS)
+@pytest.mark.parametrize(
+    "make", [masking.layerwise_masks, masking.global_masks]
+)
+def test_toy_matrix_loses_its_smallest_and_first_of_equals(make, sparsity):
+    scores = masking.magnitude_scores({"toy": TOY})
+    mask = make(scores, sparsity)["toy"]
+    assert mask.tolist() == TOY_MASKS[sparsity]
+
+
+def test_global_masks_compare_layers_with_each_other():
+    scores = {"low": np.array([1, 2, 3, 9]), "high": np.array([[4, 5], [6, 7]])}
+    masks = masking.global_masks(scores, 0.5)
+    assert masks["low"].tolist() == [0, 0, 0, 1]
+    assert masks["high"].tolist() == [[0, 1], [1, 1]]
+
+
+def test_global_ties_go_in_the_order_of_the_layers():
+    scores = {"first": np.ones(4), "second": np.ones(4)}
+    masks = masking.global_masks(scores, 0.375)
+    assert masks["first"].tolist() == [0, 0, 0, 1]
+    assert masks["second"].tolist() == [1, 1, 1, 1]
+
+
+@given(layers, fractions)
+def test_every_layer_loses_exactly_its_share(scores, sparsity):
+    masks = masks_or_none(masking.layerwise_masks, scores, sparsity)
+    for name, s in scores.items():
+        share = round(sparsity * s.size)
+        assert masks is None or num_zeros(masks[name]) == share
+    wiped_out = any(round(sparsity * s.size) == s.size for s in scores.values())
+    assert (masks is None) == wiped_out
+
+
+@given(layers, fractions)
+def test_the_network_loses_exactly_its_share(scores, sparsity):
+    masks = masks_or_none(masking.global_masks, scores, sparsity)
+    size = sum(s.size for s in scores.values())
+    if masks is not None:
+        zeros = sum(num_zeros(mask) for mask in masks.values())
+        assert zeros == round(sparsity * size)
+
+
+@given(layers, fractions)
+def test_no_kept_score_is_below_a_removed_one(scores, sparsity):
+    for name, s in scores.items():
+        masks = masks_or_none(masking.layerwise_masks, {name: s}, sparsity)
+        if masks and num_zeros(masks[name]):
+            kept, removed = s[masks[name] == 1], s[masks[name] == 0]
+            assert kept.min() >= removed.max()
+
+
+@given(layers, fractions)
+def test_no_kept_score_is_below_a_removed_one_in_any_layer(scores, sparsity):
+    masks = masks_or_none(masking.global_masks, scores, sparsity)
+    if masks and any(num_zeros(mask) for mask in masks.values()):
+        kept = [s[masks[name] == 1].min() for name, s in scores.items()]
+        removed = [s[masks[name] == 0] for name, s in scores.items()]
+        assert min(kept) >= np.concatenate(removed).max()
+
+
+@given(layer, fractions)
+def test_first_of_equal_scores_go_first(s, sparsity):
+    masks = masks_or_none(masking.layerwise_masks, {"a": s}, sparsity)
+    for score in np.unique(s) if masks else ():
+        kept = masks["a"][s == score].tolist()
+        assert kept == sorted(kept)
+
+
+@given(layers, fractions, fractions)
+def test_higher_sparsity_never_keeps_more(scores, one, other):
+    low, high = sorted((one, other))
+    for make in (masking.layerwise_masks, masking.global_masks):
+        more = masks_or_none(make, scores, low)
+        less = masks_or_none(make, scores, high)
+        if more and less:
+            assert all((less[name] <= more[name]).all() for name in scores)
+
+
+@given(layers, fractions)
+def test_masks_have_their_scores_shapes_and_leave_them_alone(scores, sparsity):
+    before = {name: s.copy() for name, s in scores.items()}
+    for make in (masking.layerwise_masks, masking.global_masks):
+        masks = masks_or_none(make, scores, sparsity)
+        for name, mask in (masks or {}).items():
+            assert mask.shape == scores[name].shape
+            assert np.isin(mask, (0, 1)).all()
+    assert all(np.array_equal(scores[name], before[name]) for name in scores)
+
+
+@given(st.integers(1, 500), fractions)
+def test_units_lose_exactly_their_share(units, sparsity):
+    scores = {"a": np.arange(units) % 7}
+    masks = masks_or_none(masking.unit_masks, scores, sparsity)
+    if masks:
+        assert num_zeros(masks["a"]) == round(sparsity * units)
+        assert masks["a"].shape == (units,)
+
+
+def test_rounding_is_pythons_and_not_floor():
+    mask = masking.layerwise_masks({"a": np.arange(10)}, 0.19)["a"]
+    assert num_zeros(mask) == 2
+
+
+def test_sparsity_of_masks_is_the_fraction_of_zeros():
+    masks = {"a": np.array([[1, 0], [0, 0]]), "b": np.ones(12)}
+    assert masking.sparsity_of(masks) == 3 / 16
+
+
+def test_numpy_fractions_are_fractions():
+    mask = masking.layerwise_masks({"a": np.arange(10)}, np.float32(0.5))["a"]
+    assert num_zeros(mask) == 5
+
+
+def test_magnitude_ignores_the_sign():
+    scores = masking.magnitude_scores({"a": np.array([-3.0, 2.0, -0.5])})
+    assert scores["a"].tolist() == [3.0, 2.0, 0.5]
+
+
+def test_unit_scores_are_column_norms():
+    kernel = np.array([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]])
+    assert masking.unit_scores({"a": kernel})["a"].tolist() == [5.0, 2.0]
+
+
+def test_unit_scores_of_a_square_kernel_are_not_row_norms():
+    kernel = np.array([[1.0, 1.0], [0.0, 0.0]])
+    assert masking.unit_scores({"a": kernel})["a"].tolist() == [1.0, 1.0]
+
+
+def test_filter_scores_run_over_the_last_axis():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 5))
+    scores = masking.unit_scores({"conv": kernel})["conv"]
+    expected = [np.sqrt(np.sum(kernel[..., f] ** 2)) for f in range(5)]
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_threshold_removes_only_what_is_strictly_below():
+    masks = masking.threshold_masks({"a": np.array([0.1, 0.2, 0.3])}, 0.2)
+    assert masks["a"].tolist() == [0, 1, 1]
+
+
+def test_threshold_zero_keeps_all():
+    masks = masking.threshold_masks({"a": np.array([0.0, 0.5])}, 0)
+    assert masks["a"].tolist() == [1, 1]
+
+
+def test_random_control_is_reproducible_by_its_seed():
+    kernels = {"a": TOY, "b": np.ones((4, 4))}
+    one, again, other = (masking.random_scores(kernels, s) for s in (1, 1, 2))
+    assert all(np.array_equal(one[name], again[name]) for name in kernels)
+    assert not any(np.array_equal(one[name], other[name]) for name in kernels)
+
+
+def test_random_control_ignores_the_weights():
+    kernels = {"a": np.zeros((50, 40))}
+    scores = masking.random_scores(kernels, seed=0)["a"]
+    assert scores.shape == (50, 40)
+    assert len(np.unique(scores)) > 1900
+
+
+@pytest.mark.parametrize(
+    "make", [masking.layerwise_masks, masking.global_masks, masking.unit_masks]
+)
+@pytest.mark.parametrize(
+    "sparsity", [80, 1.0, 1, -0.1, float("nan"), float("inf"), "0.5", None]
+)
+def test_sparsity_outside_its_range_is_refused(make, sparsity):
+    with pytest.raises(ValueError, match=r"in \[0, 1\)") as error:
+        make({"a": np.arange(10)}, sparsity)
+    assert f"got {sparsity!r}" in str(error.value)
+
+
+def test_a_percentage_is_answered_with_the_fraction():
+    with pytest.raises(ValueError, match=r"To remove 80 %, pass 0\.8"):
+        masking.layerwise_masks({"a": np.arange(10)}, 80)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "score",
+    [
+        masking.magnitude_scores,
+        masking.unit_scores,
+        lambda kernels: masking.random_scores(kernels, seed=0),
+        lambda kernels: masking.layerwise_masks(kernels, 0.5),
+        lambda kernels: masking.global_masks(kernels, 0.5),
+        lambda kernels: masking.threshold_masks(kernels, 0.5),
+    ],
+)
+def test_weights_that_are_not_numbers_are_refused_by_layer(score, bad):
+    kernels = {"good": np.ones((2, 2)), "broken": np.array([[1.0, bad]])}
+    with pytest.raises(ValueError, match=r"'broken' has NaN or infinite"):
+        score(kernels)
+
+
+def test_numbers_whose_sum_overflows_are_still_numbers():
+    huge = np.array([1e308, 1e308, 1.0])
+    with np.errstate(over="ignore"):
+        mask = masking.layerwise_masks({"a": huge}, 1 / 3)["a"]
+    assert mask.tolist() == [1, 1, 0]
+
+
+def test_an_empty_layer_is_refused():
+    with pytest.raises(ValueError, match="'a' has no entries"):
+        masking.layerwise_masks({"a": np.zeros((0, 3))}, 0.5)
+
+
+@pytest.mark.parametrize("make", [masking.layerwise_masks, masking.unit_masks])
+def test_a_layer_is_never_wiped_out(make):
+    scores = {"wide": np.arange(100), "narrow": np.arange(3)}
+    with pytest.raises(ValueError, match=r"0\.9 leaves nothing of narrow"):
+        make(scores, 0.9)
+
+
+def test_a_layer_is_never_wiped_out_by_global_masks():
+    scores = {"strong": np.arange(10) + 50, "weak": np.arange(3)}
+    with pytest.raises(ValueError, match="leaves nothing of weak"):
+        masking.global_masks(scores, 0.5)
+
+
+def test_unit_masks_want_one_score_per_unit():
+    with pytest.raises(ValueError, match=r"shape \(2, 5\).*unit_scores"):
+        masking.unit_masks({"a": np.ones((2, 5))}, 0.5)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+def test_a_threshold_is_a_score(threshold):
+    with pytest.raises(ValueError, match=f"at least 0; got {threshold}"):
+        masking.threshold_masks({"a": np.ones(3)}, threshold)
+
+
+def test_masking_and_plotting_import_without_tensorflow():
+    code = (
+        "import sys; from helpers import masking, plotting; "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

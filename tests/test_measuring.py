@@ -1,0 +1,183 @@
+"""Laws of measuring: known counts, fair turns, runtimes that agree."""
+
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import compacting, measuring, networks, pruning
+from helpers.backend import keras
+
+COLUMNS = ["ms", "ms_low", "ms_high", "speed_up", "speed_up_low"]
+
+
+@pytest.fixture(scope="module")
+def series_network():
+    return networks.mlp()
+
+
+def conv_net():
+    return keras.Sequential(
+        [
+            keras.Input((8, 10, 2)),
+            keras.layers.Conv2D(4, 3, name="conv"),  # 6 x 8 positions
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, name="output"),
+        ]
+    )
+
+
+def test_counts_of_the_series_network(series_network):
+    cost = measuring.cost(series_network)
+    assert cost.parameters == 2_388_710
+    assert cost.macs == 2_386_000
+    assert cost.nonzeros == 2_386_000  # the biases are not trained yet
+    assert 4 * cost.parameters < cost.bytes < 4.04 * cost.parameters
+
+
+def test_macs_of_the_series_network_by_layer(series_network):
+    macs = measuring.macs_per_layer(series_network)
+    assert list(macs.values()) == [784_000, 1_000_000, 500_000, 100_000, 2_000]
+    assert list(macs) == [layer.name for layer in series_network.layers]
+
+
+def test_a_convolution_works_at_every_output_position():
+    macs = measuring.macs_per_layer(conv_net())
+    assert macs == {"conv": 3 * 3 * 2 * 4 * 6 * 8, "output": 6 * 8 * 4 * 5}
+    cost = measuring.cost(conv_net())
+    assert cost.parameters == 3 * 3 * 2 * 4 + 4 + 6 * 8 * 4 * 5 + 5
+    assert cost.macs == sum(macs.values())
+
+
+def test_masking_takes_nonzeros_and_zipped_bytes_only(trained):
+    full, masked = (
+        measuring.cost(m)
+        for m in (trained, pruning.prune_weights(trained, 0.9))
+    )
+    removed = sum(round(0.9 * n) for n in (784 * 32, 32 * 24, 24 * 16))
+    assert full.nonzeros == full.parameters
+    assert masked.nonzeros == full.nonzeros - removed
+    assert masked[0::2][:2] == full[0::2][:2]  # parameters, macs
+    assert abs(masked.bytes - full.bytes) < 100
+    assert masked.zipped_bytes < 0.5 * full.zipped_bytes
+
+
+def test_compaction_takes_parameters_macs_and_bytes(trained):
+    masked = pruning.prune_units(trained, 0.5)
+    before = measuring.cost(masked)
+    after = measuring.cost(compacting.compact(masked))
+    assert after.parameters == (785 * 16) + (17 * 12) + (13 * 8) + (9 * 10)
+    assert after.macs == 784 * 16 + 16 * 12 + 12 * 8 + 8 * 10
+    assert after.bytes < before.bytes - 4 * 12_000
+
+
+def test_cost_of_a_compiled_model_leaves_its_optimizer_out(trained, split):
+    plain = measuring.cost(trained)
+    trained.compile("adam", "sparse_categorical_crossentropy")
+    trained.fit(split.x_val, split.y_val, verbose=0)
+    assert abs(measuring.cost(trained).bytes - plain.bytes) < 100
+
+
+def test_accuracy_is_the_fraction_of_right_answers(trained, split):
+    x = split.x_test
+    for kernel, bias in zip(*[iter(trained.get_weights())] * 2, strict=True):
+        x = np.maximum(x, 0) @ kernel + bias
+    right = np.mean(x.argmax(axis=1) == split.y_test)
+    assert measuring.accuracy(trained, split.x_test, split.y_test) == right
+    assert right > 0.5
+
+
+def test_labels_in_a_column_are_labels_too(trained, split):
+    plain = measuring.accuracy(trained, split.x_test, split.y_test)
+    column = split.y_test[:, None]
+    assert measuring.accuracy(trained, split.x_test, column) == plain
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 200, 10_000])
+def test_predictions_in_chunks_equal_the_whole(trained, split, batch_size):
+    x = split.x_test[:50] if batch_size == 1 else split.x_test
+    chunks = measuring.predictions(trained, x, batch_size=batch_size)
+    assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
+
+
+def test_all_runtimes_give_the_same_logits(trained, split):
+    batch, expected = split.x_test[:20], np.asarray(trained(split.x_test[:20]))
+    for runtime in measuring.RUNTIMES:
+        call = measuring.compiled(trained, batch, runtime)
+        assert np.abs(call() - expected).max() <= 1e-4
+        assert np.abs(call() - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("runtime", ["predict", "tf.function", "litert"])
+def test_latency_has_a_row_per_model_and_an_interval(trained, split, runtime):
+    models = {"full": trained, "tiny": networks.mlp(widths=(2,))}
+    table = measuring.latency(
+        models, split.x_test, 10, runtime, repeats=6, calls_per_turn=1
+    )
+    assert list(table.index) == ["full", "tiny"]
+    assert list(table.columns) == [*COLUMNS, "speed_up_high"]
+    for name in ("ms", "speed_up"):
+        assert (table[f"{name}_low"] <= table[name]).all()
+        assert (table[name] <= table[f"{name}_high"]).all()
+    assert (table.loc["full", COLUMNS[3:]] == 1).all()
+    assert (table["ms"] > 0).all()
+
+
+def test_latency_takes_one_model_as_well(trained, split):
+    table = measuring.latency(trained, split.x_test, 1, repeats=8)
+    assert table.shape == (1, 6)
+
+
+def test_litert_bytes_are_about_four_per_parameter(trained):
+    size = len(measuring.litert_model(trained))
+    assert size == pytest.approx(4 * trained.count_params(), rel=0.1)
+
+
+def test_an_unknown_runtime_is_refused(trained, split):
+    with pytest.raises(ValueError, match=r"'onnx'; pass one of predict, tf"):
+        measuring.latency(trained, split.x_test, 1, runtime="onnx")
+
+
+def test_too_few_images_are_refused(trained, split):
+    with pytest.raises(ValueError, match="201 images asked, 200 given"):
+        measuring.latency(trained, split.x_test, 201)
+
+
+# Turns
+
+
+def test_functions_take_turns():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ABC"}
+    measuring.time_in_turns(calls, repeats=2, warm_up=1, calls_per_turn=2)
+    assert "".join(order) == "AABBCC" * 3
+
+
+def test_turns_are_counted_and_warm_up_is_dropped(monkeypatch):
+    """On a clock that the calls turn themselves: 9 s each at first, then 2."""
+    clock, seconds = [0], iter([9] * 6 + [2] * 10)
+    fake = types.SimpleNamespace(perf_counter=lambda: clock[0])
+    monkeypatch.setattr(measuring, "time", fake)
+    calls = {"a": lambda: clock.append(clock.pop() + next(seconds))}
+    turns = measuring.time_in_turns(
+        calls, repeats=5, warm_up=3, calls_per_turn=2
+    )
+    assert turns["a"].tolist() == [2000.0] * 5
+
+
+def test_summary_is_the_median_and_the_ratio_within_turns():
+    turns = pd.DataFrame({"a": [2.0] * 9 + [90.0], "b": [1.0] * 9 + [45.0]})
+    table = measuring.summary(turns)
+    assert table.loc["a", "ms"] == 2
+    assert table.loc["b", "ms"] == 1
+    assert table.loc["b", ["speed_up", "speed_up_low"]].tolist() == [2, 2]
+    assert table.loc["b", "speed_up_high"] == 2
+
+
+def test_interval_covers_the_true_median_about_95_times_in_100():
+    random = np.random.default_rng(0)
+    turns = pd.DataFrame(random.exponential(size=(30, 200)))
+    table = measuring.summary(turns)
+    covered = (table["ms_low"] <= np.log(2)) & (np.log(2) <= table["ms_high"])
+    assert 0.92 <= covered.mean() <= 0.99

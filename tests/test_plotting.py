@@ -1,0 +1,193 @@
+"""Each function draws what it was given: the data are read back."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from helpers import plotting
+
+PIXELS = np.random.default_rng(0).random((4, 784))
+LINES = {"layerwise": [0.9, 0.8, 0.4], "global": [0.95, 0.9, 0.6]}
+X = [0.0, 0.5, 0.9]
+
+
+def test_images_are_drawn_in_order_with_their_titles():
+    axes = plotting.images(PIXELS, titles=["a", "b"], columns=3)
+    assert axes.shape == (2, 3)
+    drawn = [ax.images[0].get_array() for ax in axes.flat if ax.images]
+    assert np.array_equal(np.reshape(drawn, (4, 784)), PIXELS)
+    titles = [ax.get_title() for ax in axes.flat]
+    assert titles == ["a", "b", "", "", "", ""]
+    assert not any(ax.axison for ax in axes.flat)
+
+
+def test_accuracies_are_drawn_in_percent():
+    ax = plotting.curves(X, LINES, "sparsity")
+    for line, values in zip(ax.lines, LINES.values(), strict=True):
+        assert line.get_xdata().tolist() == X
+        np.testing.assert_allclose(line.get_ydata(), 100 * np.array(values))
+    assert ax.get_xlabel() == "sparsity"
+    assert ax.get_ylabel() == "test accuracy, %"
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == list(LINES)
+
+
+def test_other_quantities_are_drawn_as_they_are():
+    ax = plotting.curves(X, LINES, "step", ylabel="loss", title="Loss")
+    assert ax.lines[0].get_ydata().tolist() == LINES["layerwise"]
+    assert ax.get_ylabel() == "loss"
+    assert ax.get_title() == "Loss"
+
+
+def test_a_line_may_bring_its_own_x():
+    ax = plotting.curves(X, {"a": ([1, 2], [0.5, 0.25])}, "units")
+    assert ax.lines[0].get_xydata().tolist() == [[1, 50], [2, 25]]
+
+
+def test_lines_differ_by_more_than_colour():
+    lines = {str(number): X for number in range(len(plotting.MARKERS))}
+    ax = plotting.curves(X, lines, "x")
+    markers = [line.get_marker() for line in ax.lines]
+    assert len(set(markers)) == len(markers)
+
+
+@pytest.mark.parametrize("draw", ["curves", "bars", "with_intervals"])
+def test_given_axes_are_drawn_on(draw):
+    ax = plt.subplots()[1]
+    table = pd.DataFrame(
+        {"ms": [1.0], "ms_low": [0.5], "ms_high": [2.0]}, index=[1]
+    )
+    calls = {
+        "curves": lambda: plotting.curves(X, LINES, "x", ax=ax),
+        "bars": lambda: plotting.bars(table, "y", ax=ax),
+        "with_intervals": lambda: plotting.with_intervals(
+            {"a": table}, "x", "y", ax=ax
+        ),
+    }
+    assert calls[draw]() is ax
+    assert len(plt.get_fignums()) == 1
+
+
+def test_histograms_count_every_value():
+    groups = {"one": np.arange(100).reshape(4, 25), "two": np.zeros(7)}
+    axes = plotting.histograms(groups, "weight", bins=10)
+    heights = [sum(bar.get_height() for bar in ax.patches) for ax in axes]
+    assert heights == [100, 7]
+    assert [ax.get_title() for ax in axes] == ["one", "two"]
+    assert len(axes[0].patches) == 10
+    assert axes[0].figure.get_supxlabel() == "weight"
+
+
+def test_histograms_take_a_single_group():
+    (ax,) = plotting.histograms({"one": np.arange(5)}, "weight")
+    assert sum(bar.get_height() for bar in ax.patches) == 5
+
+
+def test_bars_are_as_high_as_the_table_says():
+    table = pd.DataFrame({"before": [1.0, 2.0], "after": [3.0, 4.0]})
+    ax = plotting.bars(table, "accuracy")
+    assert [bar.get_height() for bar in ax.patches] == [1.0, 2.0, 3.0, 4.0]
+    assert ax.get_ylabel() == "accuracy"
+
+
+def test_pixel_maps_share_one_scale():
+    maps = {"low": PIXELS[0], "high": 3 * PIXELS[1]}
+    axes = plotting.pixel_maps(maps, "norm")
+    for ax, values in zip(axes, maps.values(), strict=True):
+        assert np.array_equal(np.ravel(ax.images[0].get_array()), values)
+        assert ax.images[0].get_clim() == (0, np.max(maps["high"]))
+    assert [ax.get_title() for ax in axes] == list(maps)
+    assert axes[0].figure.axes[-1].get_ylabel() == "norm"
+
+
+def test_pixel_maps_with_negative_values_show_them():
+    axes = plotting.pixel_maps({"one": PIXELS[0] - 2}, "difference")
+    low, high = axes[0].images[0].get_clim()
+    assert low == np.min(PIXELS[0] - 2)
+    assert high >= np.max(PIXELS[0] - 2)
+
+
+def test_intervals_are_drawn_around_their_medians():
+    table = pd.DataFrame(
+        {"ms": [1.0, 4.0], "ms_low": [0.5, 3.0], "ms_high": [2.0, 8.0]},
+        index=[1, 100],
+    )
+    ax = plotting.with_intervals({"full": table}, "batch", "ms")
+    line, _, (bars,) = ax.containers[0].lines
+    assert line.get_xydata().tolist() == [[1, 1], [100, 4]]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[0.5, 2.0], [3.0, 8.0]]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_intervals_of_another_column_can_be_drawn():
+    table = pd.DataFrame(
+        {"speed_up": [2.0], "speed_up_low": [1.0], "speed_up_high": [3.0]},
+        index=[1],
+    )
+    ax = plotting.with_intervals({"a": table}, "x", "y", column="speed_up")
+    assert ax.containers[0].lines[0].get_ydata().tolist() == [2.0]
+
+
+# The explorer's picture
+
+
+@pytest.fixture
+def picture():
+    return plotting.ExplorerPicture(X, LINES, "sparsity", (4, 5), "mask")
+
+
+def pixels(png):
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    return np.asarray(Image.open(io.BytesIO(png))).astype(int)
+
+
+def test_picture_changes_when_the_dot_moves(picture):
+    image = np.eye(4, 5)
+    one, other = (
+        pixels(picture.png(*at, image)) for at in [(0, 0.9), (0.5, 0.8)]
+    )
+    assert one.shape == (300, 820, 3)
+    assert (one != other).any(axis=2).sum() > 50
+    assert (one[:, 500:] == other[:, 500:]).all()  # the image has not
+
+
+def test_picture_changes_when_the_image_does(picture):
+    one, other = (
+        pixels(picture.png(0.5, 0.8, image))
+        for image in (np.eye(4, 5), 1 - np.eye(4, 5))
+    )
+    assert (one != other).any(axis=2).sum() > 10_000
+    assert (one[:, :400] == other[:, :400]).all()  # the dot has not
+
+
+def test_a_mask_that_keeps_all_does_not_look_like_one_that_keeps_none(picture):
+    none, every, some = (
+        pixels(picture.png(0.5, 0.8, image))
+        for image in (np.zeros((4, 5)), np.ones((4, 5)), np.eye(4, 5))
+    )
+    assert (none != every).any(axis=2).sum() > 10_000
+    assert every[150, 650].tolist() in some.reshape(-1, 3).tolist()
+
+
+def test_dot_sits_on_the_curve_in_percent(picture):
+    picture.png(0.5, 0.8, np.zeros((4, 5)))
+    curve = picture.dot.axes.lines[0].get_xydata()
+    assert np.ravel(picture.dot.get_data()).tolist() == [0.5, 80]
+    assert [0.5, 80] in curve.round(9).tolist()
+
+
+def test_moves_leave_no_trail(picture):
+    image = np.zeros((4, 5))
+    first = picture.png(0.5, 0.8, image)
+    picture.png(0.0, 0.9, np.ones((4, 5)))
+    assert picture.png(0.5, 0.8, image) == first
+
+
+def test_explorers_open_no_figure(picture):
+    picture.png(0.5, 0.8, np.zeros((4, 5)))
+    assert plt.get_fignums() == []

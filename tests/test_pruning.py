@@ -1,0 +1,441 @@
+"""Laws of masked models: zeros stay zero, everything else is left alone."""
+
+import numpy as np
+import pytest
+
+from helpers import checking, masking, networks, pruning
+from helpers.backend import keras
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "nesterov": lambda: keras.optimizers.SGD(0.05, 0.9, nesterov=True),
+}
+MOMENTS = ["before compile", "after compile", "after an earlier fit"]
+HIDDEN = ["hidden_1", "hidden_2", "hidden_3"]
+
+
+class MaskedEntries(keras.callbacks.Callback):
+    """Looks, after every step, at the weights themselves."""
+
+    def __init__(self, masks):
+        super().__init__()
+        self.masks, self.largest = masks, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        kernels = {x.name: x.get_weights()[0] for x in self.model.layers}
+        self.largest.append(
+            max(
+                np.max(np.abs(kernels[name][mask == 0]))
+                for name, mask in self.masks.items()
+            )
+        )
+
+
+def compile_with(model, optimizer):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(OPTIMIZERS[optimizer](), loss)
+
+
+def train(model, split, *callbacks, x=None):
+    """Six steps of 100 images."""
+    x = split.x_train if x is None else x
+    model.fit(
+        x, split.y_train, batch_size=100, verbose=0, callbacks=list(callbacks)
+    )
+
+
+def half_masks(model):
+    scores = masking.magnitude_scores(pruning.prunable_kernels(model))
+    return masking.layerwise_masks(scores, 0.5)
+
+
+def weights_of(model):
+    return {x.name: x.get_weights() for x in model.layers if x.get_weights()}
+
+
+def same(one, other):
+    return all(map(np.array_equal, one.get_weights(), other.get_weights()))
+
+
+def conv_net():
+    return keras.Sequential(
+        [
+            keras.Input((784,)),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Conv2D(6, 5, strides=4, name="conv_1"),
+            keras.layers.Conv2D(4, 3, activation="relu", name="conv_2"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, name="output"),
+        ]
+    )
+
+
+# Zeros are held
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_zeros_are_zero_after_every_step(trained, split, optimizer, moment):
+    if moment != "before compile":
+        compile_with(trained, optimizer)
+    if moment == "after an earlier fit":
+        train(trained, split)  # the optimizer now carries momentum
+    masks = half_masks(trained)
+    pruning.apply_masks(trained, masks)
+    if moment == "before compile":
+        compile_with(trained, optimizer)
+    before = weights_of(trained)["hidden_1"][0]
+    counter, watch = checking.RevivedWeights(masks), MaskedEntries(masks)
+    train(trained, split, counter, watch)
+    assert (counter.steps, counter.worst) == (6, 0)
+    assert watch.largest == [0.0] * 6
+    assert not np.array_equal(before, weights_of(trained)["hidden_1"][0])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_zeros_are_held_after_saving_and_loading(
+    trained, split, optimizer, tmp_path
+):
+    pruned = pruning.prune_weights(trained, 0.8)
+    pruned.save(tmp_path / "pruned.keras")
+    loaded = keras.models.load_model(tmp_path / "pruned.keras")
+    assert same(loaded, pruned)
+    pruning.hold_zeros(loaded)
+    assert same(loaded, pruned)
+    masks = {name: pruning.masks_of(pruned)[name] for name in HIDDEN}
+    compile_with(loaded, optimizer)
+    watch = MaskedEntries(masks)
+    train(loaded, split, watch)
+    assert watch.largest == [0.0] * 6
+
+
+def test_without_holding_a_loaded_model_forgets_its_mask(trained, split):
+    copy = pruning.copy_of(pruning.prune_weights(trained, 0.8))
+    masks = {name: pruning.masks_of(copy)[name] for name in HIDDEN}
+    counter, watch = checking.RevivedWeights(masks), MaskedEntries(masks)
+    compile_with(copy, "adam")
+    train(copy, split, counter, watch)
+    assert counter.worst > 0
+    assert min(watch.largest) > 0
+
+
+def test_a_second_mask_adds_to_the_first(trained, split):
+    compile_with(trained, "adam")
+    pruned = half_masks(trained)
+    pruning.apply_masks(trained, pruned)
+    train(trained, split)
+    scores = masking.magnitude_scores(pruning.prunable_kernels(trained))
+    more = masking.layerwise_masks(scores, 0.9)
+    pruning.apply_masks(trained, more)
+    watch = MaskedEntries(more)
+    train(trained, split, watch)
+    assert watch.largest == [0.0] * 6
+    assert all((more[name] <= pruned[name]).all() for name in HIDDEN)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+def test_pruned_units_stay_silent_through_training(split, activation):
+    model = keras.Sequential([keras.Input((784,), name="pixels")])
+    for name in HIDDEN:
+        model.add(keras.layers.Dense(12, activation, name=name))
+    model.add(keras.layers.Dense(10, name="output"))
+    compile_with(model, "adam")
+    train(model, split)
+    pruned = pruning.prune_units(model, 0.5)
+    gone = {n: ~weights_of(pruned)[n][0].any(axis=0) for n in HIDDEN}
+    compile_with(pruned, "nesterov")
+    train(pruned, split)
+    for name in HIDDEN:
+        kernel, bias = weights_of(pruned)[name]
+        assert gone[name].sum() == 6
+        assert not kernel[:, gone[name]].any()
+        assert not bias[gone[name]].any()
+        assert bias[~gone[name]].all()
+
+
+def test_unit_masks_are_held_after_saving_and_loading(trained, split, tmp_path):
+    pruned = pruning.prune_units(trained, 0.5)
+    pruned.save(tmp_path / "pruned.keras")
+    loaded = keras.models.load_model(tmp_path / "pruned.keras")
+    pruning.hold_zeros(loaded)
+    compile_with(loaded, "adam")
+    train(loaded, split)
+    for name in HIDDEN:
+        gone = ~weights_of(pruned)[name][0].any(axis=0)
+        kernel, bias = weights_of(loaded)[name]
+        assert not kernel[:, gone].any()
+        assert not bias[gone].any()
+        assert bias[~gone].all()
+
+
+def test_biases_of_living_units_that_happen_to_be_zero_may_train(split):
+    model = networks.mlp(widths=(32, 24, 16))  # all biases are zero
+    pruned = pruning.prune_units(model, 0.5)
+    pruning.hold_zeros(pruned)
+    compile_with(pruned, "adam")
+    train(pruned, split)
+    for name in HIDDEN:
+        kernel, bias = weights_of(pruned)[name]
+        assert ((bias != 0) == kernel.any(axis=0)).all()
+
+
+def test_a_silent_unit_keeps_training_its_bias_if_it_had_one(trained, split):
+    """Weight pruning may take a unit's inputs, but never its bias."""
+    mask = np.ones((784, 32), np.uint8)
+    mask[:, 5] = 0
+    pruning.apply_masks(trained, {"hidden_1": mask})
+    assert trained.get_layer("hidden_1").bias[5] != 0
+    copy = pruning.copy_of(trained)
+    pruning.hold_zeros(copy)
+    assert copy.get_layer("hidden_1").bias.constraint is None
+
+
+# What pruning leaves alone
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_weight_pruning_leaves_biases_and_the_output_alone(trained, scope):
+    pruned = pruning.prune_weights(trained, 0.7, scope=scope)
+    for name in HIDDEN:
+        bias, kept = weights_of(trained)[name][1], weights_of(pruned)[name][1]
+        assert bias.all()
+        assert np.array_equal(kept, bias)
+    before, after = (weights_of(m)["output"] for m in (trained, pruned))
+    assert all(map(np.array_equal, before, after))
+
+
+def test_unit_pruning_leaves_kept_units_and_the_output_alone(trained):
+    pruned = pruning.prune_units(trained, 0.5)
+    for name in HIDDEN:
+        kernel, bias = weights_of(pruned)[name]
+        kept = kernel.any(axis=0)
+        assert np.array_equal(kernel[:, kept], _columns(trained, name, kept))
+        assert np.array_equal(bias[kept], weights_of(trained)[name][1][kept])
+    before, after = (weights_of(m)["output"] for m in (trained, pruned))
+    assert all(map(np.array_equal, before, after))
+
+
+def _columns(model, name, kept):
+    return weights_of(model)[name][0][:, kept]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("prune", [pruning.prune_weights, pruning.prune_units])
+def test_pruning_does_not_change_its_input(trained, prune, compiled):
+    if compiled:
+        compile_with(trained, "adam")
+        trained.optimizer.build(trained.trainable_variables)
+    before = trained.get_weights()
+    pruned = prune(trained, 0.5)
+    assert all(map(np.array_equal, before, trained.get_weights()))
+    assert trained.get_layer("hidden_1").kernel.constraint is None
+    assert not same(pruned, trained)
+
+
+def test_kernels_are_copies(trained):
+    before = trained.get_weights()
+    for kernel in pruning.prunable_kernels(trained).values():
+        kernel[:] = 7
+    assert all(map(np.array_equal, before, trained.get_weights()))
+
+
+def test_nothing_pruned_at_sparsity_zero(trained):
+    assert same(pruning.prune_weights(trained, 0), trained)
+    assert same(pruning.prune_units(trained, 0), trained)
+
+
+# What pruning removes
+
+
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.9])
+def test_every_layer_loses_its_share_of_weights(trained, sparsity):
+    pruned = pruning.prune_weights(trained, sparsity)
+    kernels = pruning.prunable_kernels(pruned)
+    assert checking.zero_counts(kernels) == {
+        name: round(sparsity * kernel.size) for name, kernel in kernels.items()
+    }
+
+
+def test_weight_pruning_removes_the_smallest_of_each_layer(trained):
+    pruned = pruning.prunable_kernels(pruning.prune_weights(trained, 0.6))
+    for name, kernel in pruning.prunable_kernels(trained).items():
+        gone = pruned[name] == 0
+        assert np.abs(kernel[gone]).max() <= np.abs(kernel[~gone]).min()
+        assert np.array_equal(pruned[name][~gone], kernel[~gone])
+
+
+def test_global_pruning_removes_the_smallest_of_all(trained):
+    pruned = pruning.prune_weights(trained, 0.6, scope="global")
+    kernels = pruning.prunable_kernels(trained)
+    gone = {n: k == 0 for n, k in pruning.prunable_kernels(pruned).items()}
+    removed = [np.abs(k[gone[n]]) for n, k in kernels.items()]
+    kept = [np.abs(k[~gone[n]]) for n, k in kernels.items()]
+    assert np.concatenate(removed).max() <= np.concatenate(kept).min()
+    zeros, size = sum(g.sum() for g in gone.values()), 784 * 32 + 32 * 24 + 384
+    assert zeros == round(0.6 * size)
+
+
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.9])
+def test_every_layer_loses_its_share_of_units(trained, sparsity):
+    pruned = pruning.prune_units(trained, sparsity)
+    for name, units in zip(HIDDEN, (32, 24, 16), strict=True):
+        kernel, bias = weights_of(pruned)[name]
+        silent = ~kernel.any(axis=0)
+        assert silent.sum() == round(sparsity * units)
+        assert not bias[silent].any()
+
+
+def test_unit_pruning_removes_the_columns_of_smallest_norm(trained):
+    pruned = pruning.prune_units(trained, 0.5)
+    for name in HIDDEN:
+        norms = np.linalg.norm(weights_of(trained)[name][0], axis=0)
+        kept = weights_of(pruned)[name][0].any(axis=0)
+        assert norms[~kept].max() < norms[kept].min()
+
+
+def test_masks_of_a_pruned_model_are_the_masks_applied(trained):
+    masks = half_masks(trained)
+    pruning.apply_masks(trained, masks)
+    carried = pruning.masks_of(trained)
+    assert all(np.array_equal(carried[name], masks[name]) for name in masks)
+    assert carried["output"].all()
+
+
+def test_the_output_is_pruned_only_when_asked(trained):
+    assert list(pruning.prunable_kernels(trained)) == HIDDEN
+    everything = pruning.prunable_kernels(trained, include_output=True)
+    assert list(everything) == [*HIDDEN, "output"]
+
+
+def test_filters_are_units_of_convolutions(split):
+    model = conv_net()
+    kernels = pruning.prunable_kernels(model)
+    assert {n: k.shape for n, k in kernels.items()} == {
+        "conv_1": (5, 5, 1, 6),
+        "conv_2": (3, 3, 6, 4),
+    }
+    pruned = pruning.prune_units(model, 0.5)
+    compile_with(pruned, "adam")
+    train(pruned, split)
+    for name, filters in {"conv_1": 3, "conv_2": 2}.items():
+        kernel, bias = weights_of(pruned)[name]
+        dead = ~kernel.any(axis=(0, 1, 2))
+        assert dead.sum() == filters
+        assert np.array_equal(bias == 0, dead)
+
+
+def test_convolutions_hold_the_zeros_of_their_weights(split):
+    pruned = pruning.prune_weights(conv_net(), 0.75)
+    masks = pruning.masks_of(pruned)
+    compile_with(pruned, "nesterov")
+    counter = checking.RevivedWeights(masks)
+    train(pruned, split, counter)
+    assert (counter.steps, counter.worst) == (6, 0)
+    assert np.sum(masks["conv_1"] == 0) == round(0.75 * 5 * 5 * 6)
+
+
+def test_layers_without_biases_are_pruned_and_held(split):
+    model = keras.Sequential(
+        [
+            keras.Input((784,), name="pixels"),
+            keras.layers.Dense(8, use_bias=False, name="hidden_1"),
+            keras.layers.Dense(10, use_bias=False, name="output"),
+        ]
+    )
+    pruned = pruning.copy_of(pruning.prune_units(model, 0.5))
+    pruning.hold_zeros(pruned)
+    compile_with(pruned, "adam")
+    train(pruned, split)
+    assert pruned.get_layer("hidden_1").get_weights()[0].any(0).sum() == 4
+
+
+# Bad input
+
+
+BAD_MASKS = {
+    "unknown": ("nowhere", np.ones((32, 24)), "no prunable layer 'nowhere'"),
+    "transposed": ("hidden_2", np.ones((24, 32)), r"\(24, 32\).*\(32, 24\)"),
+    "rows": ("hidden_2", np.ones(32), r"shape \(32,\).*\(24,\) for its units"),
+    "number": ("hidden_2", np.uint8(1), r"shape \(\)"),
+    "two": ("hidden_2", np.full((32, 24), 2), "other values than 0 and 1"),
+    "half": ("hidden_2", np.full((32, 24), 0.5), "pass 1 to keep"),
+    "nan": ("hidden_2", np.full((32, 24), np.nan), "other values"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_MASKS)
+def test_a_bad_mask_changes_nothing(trained, bad):
+    name, mask, message = BAD_MASKS[bad]
+    before = trained.get_weights()
+    masks = {"hidden_1": np.zeros((784, 32)), name: mask}
+    with pytest.raises(ValueError, match=message) as error:
+        pruning.apply_masks(trained, masks)
+    assert name in str(error.value)
+    assert all(map(np.array_equal, before, trained.get_weights()))
+    assert trained.get_layer("hidden_1").kernel.constraint is None
+
+
+def test_averaging_optimizers_are_refused(trained):
+    trained.compile(keras.optimizers.Adam(use_ema=True), "mse")
+    before = trained.get_weights()
+    with pytest.raises(ValueError, match="use_ema=False"):
+        pruning.apply_masks(trained, half_masks(trained))
+    assert all(map(np.array_equal, before, trained.get_weights()))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_numbers_cannot_be_masked(trained, bad):
+    masks = half_masks(trained)
+    kernel, bias = weights_of(trained)["hidden_2"]
+    kernel[masks["hidden_2"] == 0] = bad
+    trained.get_layer("hidden_2").set_weights([kernel, bias])
+    with pytest.raises(ValueError, match="'hidden_2' has NaN or infinite"):
+        pruning.apply_masks(trained, masks)
+    assert weights_of(trained)["hidden_1"][0].all()
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pruning.prunable_kernels,
+        pruning.masks_of,
+        pruning.hold_zeros,
+        lambda model: pruning.apply_masks(model, {}),
+        lambda model: pruning.prune_weights(model, 0.5),
+        lambda model: pruning.prune_units(model, 0.5),
+    ],
+)
+def test_what_is_no_prunable_model_is_refused(verb):
+    layer = keras.layers.Dense(3)
+    flat = [keras.Input((2, 2)), keras.layers.Flatten()]
+    with pytest.raises(ValueError, match="Keras model, got str"):
+        verb("mlp")
+    with pytest.raises(ValueError, match="has no weights yet"):
+        verb(keras.Sequential([layer, layer]))
+    with pytest.raises(ValueError, match=r"no Dense or Conv2D.*Flatten"):
+        verb(keras.Sequential(flat))
+
+
+def test_a_lone_output_layer_is_pruned_only_when_asked():
+    model = networks.mlp(widths=())
+    with pytest.raises(ValueError, match="include_output=True"):
+        pruning.prune_weights(model, 0.5)
+    kernels = pruning.prunable_kernels(model, include_output=True)
+    assert list(kernels) == ["output"]
+
+
+def test_an_unknown_scope_is_refused(trained):
+    with pytest.raises(ValueError, match='"layer" or "global"; got \'all\''):
+        pruning.prune_weights(trained, 0.5, scope="all")
+
+
+@pytest.mark.parametrize("prune", [pruning.prune_weights, pruning.prune_units])
+@pytest.mark.parametrize("sparsity", [80, 1.0, -0.1, float("nan")])
+def test_a_bad_sparsity_is_refused(trained, prune, sparsity):
+    with pytest.raises(ValueError, match=f"got {sparsity}"):
+        prune(trained, sparsity)
+
+
+def test_no_layer_loses_its_last_unit(trained):
+    with pytest.raises(ValueError, match="leaves nothing of hidden_3"):
+        pruning.prune_units(trained, 0.97)
