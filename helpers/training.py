@@ -101,7 +101,7 @@ def fit(
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
     model.compile(
         _adam(schedule),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        _loss(model),
         metrics=["accuracy"],
         steps_per_execution=per_call,
     )
@@ -131,6 +131,13 @@ def batch_order(split, num_steps, batch_size, seed):
 def progress(items, label):
     """A progress bar over `items`, on stdout, where notebooks keep it."""
     return tqdm(items, desc=label, file=sys.stdout, ncols=96, mininterval=0.5)
+
+
+def _loss(model):
+    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _adam(schedule):
