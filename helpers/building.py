@@ -6,7 +6,6 @@ python -m helpers.building run notebooks/*.py      pages in build/
 
 import argparse
 import base64
-import os
 import pathlib
 import time
 
@@ -14,6 +13,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+
+from helpers import caching
 
 PAGES = pathlib.Path("build")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -56,7 +57,9 @@ def execute(path):
 def store(path):
     """Rebuild the .ipynb beside `path`, and the picture it is tagged for."""
     notebook = execute(path)
-    _write(path.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+    _write(
+        path.with_suffix(".ipynb"), (nbformat.writes(notebook) + "\n").encode()
+    )
     for cell in notebook.cells:
         if "headline" in cell.metadata.get("tags", []):
             png = cell.outputs[-1]["data"]["image/png"]
@@ -67,7 +70,7 @@ def run(path):
     """Execute `path` and leave a readable page of it in build/."""
     PAGES.mkdir(exist_ok=True)
     page, _ = HTMLExporter().from_notebook_node(execute(path))
-    _write(PAGES / f"{path.stem}.html", page)
+    _write(PAGES / f"{path.stem}.html", page.encode())
 
 
 def main(arguments=None):
@@ -107,11 +110,8 @@ def _clean(notebook, path):
 
 
 def _write(path, content):
-    part = path.with_suffix(".part")
-    if isinstance(content, str):
-        content = content.encode()
-    part.write_bytes(content)
-    os.replace(part, path)
+    with caching.whole(path) as part:
+        part.write_bytes(content)
 
 
 if __name__ == "__main__":

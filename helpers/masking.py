@@ -44,7 +44,7 @@ def layerwise_masks(scores, sparsity):
         ValueError: sparsity outside [0, 1), NaN scores, or a layer that
             would lose its last weight.
     """
-    _check_sparsity(sparsity)
+    require_sparsity(sparsity)
     return {
         name: _keep_highest(name, _finite(name, s), sparsity)
         for name, s in scores.items()
@@ -57,7 +57,7 @@ def global_masks(scores, sparsity):
     Layers are compared with each other, so each gets a sparsity of its own.
     Ties go as in `layerwise_masks`; so do errors.
     """
-    _check_sparsity(sparsity)
+    require_sparsity(sparsity)
     flat = [_finite(name, s).ravel() for name, s in scores.items()]
     mask = _keep_highest("the network", np.concatenate(flat), sparsity)
     parts = np.split(mask, np.cumsum([part.size for part in flat])[:-1])
@@ -105,6 +105,19 @@ def sparsity_of(masks):
     return 1 - kept / size
 
 
+def require_sparsity(sparsity):
+    """Raise a ValueError unless `sparsity` is a fraction in [0, 1)."""
+    if isinstance(sparsity, numbers.Real) and 0 <= sparsity < 1:
+        return
+    hint = ""
+    if isinstance(sparsity, numbers.Real) and 1 < sparsity < 100:
+        hint = f" To remove {sparsity} %, pass {sparsity / 100:g}."
+    raise ValueError(
+        "`sparsity` is the fraction to remove, in [0, 1); "
+        f"got {sparsity!r}.{hint}"
+    )
+
+
 def _keep_highest(name, scores, sparsity):
     """The mask itself: a partial sort finds the cut, ties fill the count."""
     flat = scores.ravel()
@@ -125,18 +138,6 @@ def _refuse_empty(name, mask, sparsity):
         f"Sparsity {sparsity} leaves nothing of {name} "
         f"({mask.size} entries): the network would be cut in two. "
         "Pass a lower sparsity, or prune this layer less than the others."
-    )
-
-
-def _check_sparsity(sparsity):
-    if isinstance(sparsity, numbers.Real) and 0 <= sparsity < 1:
-        return
-    hint = ""
-    if isinstance(sparsity, numbers.Real) and 1 < sparsity < 100:
-        hint = f" To remove {sparsity} %, pass {sparsity / 100:g}."
-    raise ValueError(
-        "`sparsity` is the fraction to remove, in [0, 1); "
-        f"got {sparsity!r}.{hint}"
     )
 
 

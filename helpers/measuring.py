@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.backend import quiet, tf
+from helpers.backend import keras, quiet, tf
 
 
 class Cost(NamedTuple):
@@ -59,12 +59,21 @@ def accuracy(model, x, y):
     return float(np.mean(predictions(model, x) == np.ravel(y)))
 
 
+def loss_and_accuracy(model, x, y):
+    """The mean cross-entropy and the accuracy, as a dict of two numbers."""
+    outputs = _outputs(model, x)
+    losses = keras.losses.sparse_categorical_crossentropy(
+        y, outputs, from_logits=True
+    )
+    return {
+        "loss": float(np.mean(losses)),
+        "accuracy": float(np.mean(np.argmax(outputs, axis=-1) == y)),
+    }
+
+
 def predictions(model, x, batch_size=10_000):
     """The class of the largest output for each image."""
-    parts = np.split(x, range(batch_size, len(x), batch_size))
-    return np.concatenate(
-        [np.argmax(model(part, training=False), axis=-1) for part in parts]
-    )
+    return np.argmax(_outputs(model, x, batch_size), axis=-1)
 
 
 def latency(models, x, batch_size, runtime="tf.function", **turns):
@@ -144,6 +153,11 @@ def litert_model(model):
         with quiet():
             model.export(str(path), format="litert", verbose=False)
         return path.read_bytes()
+
+
+def _outputs(model, x, batch_size=10_000):
+    parts = np.split(x, range(batch_size, len(x), batch_size))
+    return np.concatenate([model(part, training=False) for part in parts])
 
 
 def _keras_predict(model, batch):

@@ -2,8 +2,10 @@
 
 from helpers.backend import keras
 
+WIDTHS = (1000, 1000, 500, 200)
 
-def mlp(widths=(1000, 1000, 500, 200), inputs=784, classes=10, seed=0):
+
+def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0):
     """A ReLU network of Dense layers `hidden_1`, ..., `output`; logits out.
 
     The same seed gives the same initial weights, bit for bit. No global

@@ -62,10 +62,9 @@ def apply_masks(model, masks):
     _refuse_averaging(model)
     for name, mask in masks.items():
         layer, mask = layers[name], np.asarray(mask)
-        _hold(layer.kernel, np.broadcast_to(mask, layer.kernel.shape))
+        _hold(model, layer.kernel, np.broadcast_to(mask, layer.kernel.shape))
         if mask.ndim == 1 and layer.bias is not None:
-            _hold(layer.bias, mask)
-    _forget_compiled_step(model)
+            _hold(model, layer.bias, mask)
 
 
 def hold_zeros(model):
@@ -81,7 +80,7 @@ def hold_zeros(model):
             bias = layer.bias.numpy()
             dead = ~masks[layer.name].reshape(-1, bias.size).any(axis=0)
             if (dead & (bias == 0)).any():
-                _hold(layer.bias, ~(dead & (bias == 0)))
+                _hold(model, layer.bias, ~(dead & (bias == 0)))
 
 
 def masks_of(model):
@@ -186,8 +185,13 @@ def _refuse_averaging(model):
         )
 
 
-def _hold(variable, mask):
-    variable.constraint = KeepMask(mask)
+def _hold(model, variable, mask):
+    """Hold a mask's zeros; a new mask for an old constraint is just data."""
+    if isinstance(variable.constraint, KeepMask):
+        variable.constraint.mask.assign(mask)
+    else:
+        variable.constraint = KeepMask(mask)
+        _forget_compiled_step(model)
     variable.assign(variable.constraint(variable))
 
 

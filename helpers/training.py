@@ -1,21 +1,17 @@
-"""Train a baseline, cached on disk, and fine-tune with zeros held."""
+"""Train a baseline, cached on disk; fine-tune, prune in rounds, rewind."""
 
 import hashlib
 import json
-import math
-import os
-import pathlib
-import shutil
-import sys
 from typing import NamedTuple
 
 import filelock
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from helpers import datasets, networks, pruning
+from helpers import datasets, masking, measuring, networks, pruning
 from helpers.backend import keras, tf
+from helpers.caching import cache_folder, whole
+from helpers.fitting import ProgressBar, fit, progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
 
@@ -28,17 +24,18 @@ class Baseline(NamedTuple):
     history: pd.DataFrame
 
 
-def baseline(dataset, seed=0):
+def baseline(dataset, seed=0, widths=networks.WIDTHS):
     """The trained 784-1000-1000-500-200-10 network, from the cache if there.
 
     Args:
         dataset: a name that `datasets.load` knows, or a `Split`.
         seed: decides the initial weights and the order of the images.
+        widths: units of the hidden layers.
     """
-    return baseline_run(dataset, seed).model
+    return baseline_run(dataset, seed, widths).model
 
 
-def baseline_run(dataset, seed=0):
+def baseline_run(dataset, seed=0, widths=networks.WIDTHS):
     """As `baseline`, with the initial network and the history of training.
 
     Returns:
@@ -46,18 +43,12 @@ def baseline_run(dataset, seed=0):
         training images, `val_accuracy` and `val_loss` on the validation set.
     """
     split = datasets.load(dataset) if isinstance(dataset, str) else dataset
-    initial = networks.mlp(inputs=split.x_train.shape[1], seed=seed)
+    initial = networks.mlp(widths, split.x_train.shape[1], seed=seed)
     folder = cache_folder() / _key(initial, split, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
         cached = _read_run(folder, initial)
         return cached or _write_run(folder, initial, split, seed)
-
-
-def cache_folder():
-    """Where baselines are kept: `$PRUNING_CACHE_DIR`, else `.cache` here."""
-    beside = pathlib.Path(__file__).parents[1] / ".cache"
-    return pathlib.Path(os.environ.get("PRUNING_CACHE_DIR", beside))
 
 
 def fine_tune(model, split, num_steps, hold_zeros=True, **options):
@@ -74,121 +65,84 @@ def fine_tune(model, split, num_steps, hold_zeros=True, **options):
     return student
 
 
-def fit(
+def prune_in_rounds(
     model,
     split,
+    final_sparsity,
+    rounds,
     num_steps,
-    batch_size=128,
-    learning_rate=1e-3,
-    seed=0,
-    epochs=1,
+    scope="layer",
+    rewind_to=None,
+    measure=None,
     **options,
 ):
-    """Train with Adam, the learning rate falling to 0 along a cosine.
+    """Prune a fraction of what is left, train, and again, `rounds` times.
 
-    **Changes `model`**; zeros that it holds stay. The steps are divided into
-    `epochs` equal parts. `options` go to Keras' `fit`, whose history is
-    returned.
+    After round n the density is `(1 - final_sparsity) ** (n / rounds)`, as
+    an exact count of weights (see `pruning.prune_weights`).
+
+    Args:
+        num_steps: training steps after each pruning, zeros held.
+        rewind_to: an earlier network of the same shape. Its values are given
+            back to the surviving weights before each training (Frankle and
+            Carbin, 2019).
+        measure: called with the network after each round (and before the
+            first); returns a dict of more columns for the history.
+        options: go to `fit`.
+
+    Returns:
+        A DataFrame with a row per round: `round`, `sparsity`, the validation
+        set's `val_loss` and `val_accuracy`, and what `measure` returns; and
+        the network after the last round.
     """
-    if num_steps < 1 or num_steps % epochs:
+    if not (isinstance(rounds, int) and rounds > 0):
         raise ValueError(
-            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
-            f"got {num_steps}."
+            f"`rounds` is a whole number, at least 1; got {rounds!r}."
         )
-    per_epoch = num_steps // epochs
-    # Ten steps in one call are faster, but callbacks would not see each.
-    per_call = 1 if options.get("callbacks") else math.gcd(per_epoch, 10)
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
-    model.compile(
-        _adam(schedule),
-        _loss(model),
-        metrics=["accuracy"],
-        steps_per_execution=per_call,
-    )
-    model.optimizer.build(model.trainable_variables)  # half the compile time
-    order = batch_order(split, num_steps, batch_size, seed)
-    return model.fit(
-        _stream(split, order),
-        epochs=epochs,
-        steps_per_epoch=per_epoch,
-        verbose=0,
-        shuffle=False,  # `batch_order` has done it
-        **options,
-    )
+    masking.require_sparsity(final_sparsity)
+    rows = [_round_row(0, model, split, measure)]
+    for number in progress(range(1, rounds + 1), "rounds"):
+        sparsity = 1 - (1 - final_sparsity) ** (number / rounds)
+        model = pruning.prune_weights(model, sparsity, scope)
+        if rewind_to is not None:
+            rewind(model, rewind_to)
+        fit(model, split, num_steps, **options)
+        rows.append(_round_row(number, model, split, measure))
+    return pd.DataFrame(rows).set_index("round"), model
 
 
-def batch_order(split, num_steps, batch_size, seed):
-    """Which training images each step sees: shape (num_steps, batch_size).
+def rewind(model, to):
+    """Give the surviving weights the values they have in `to`; biases too.
 
-    Every image comes once before any comes twice.
+    **Changes `model`.** Its zeros stay and are held. `to` is an earlier
+    network of the same shape, such as `baseline_run(...).initial`.
+
+    Raises:
+        ValueError: `to` has other shapes. Nothing is changed then.
     """
-    size, needed = len(split.x_train), num_steps * batch_size
-    random = np.random.default_rng(seed)
-    epochs = [random.permutation(size) for _ in range(-(-needed // size))]
-    return np.concatenate(epochs)[:needed].reshape(num_steps, batch_size)
-
-
-def progress(items, label):
-    """A progress bar over `items`, on stdout, where notebooks keep it."""
-    return tqdm(items, desc=label, file=sys.stdout, ncols=96, mininterval=0.5)
-
-
-def _loss(model):
-    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
-    if model.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy()
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def _adam(schedule):
-    """Keras' Adam on one device, whose compiled steps can be freed.
-
-    Summing gradients over devices leaves a reference to every compiled step
-    in a list that TensorFlow never empties: 40 MB a fit for our network. Not
-    a class of its own, so that saved models can be loaded anywhere.
-    """
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
-    return optimizer
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """One progress bar over all epochs, with the accuracy so far."""
-
-    def __init__(self, label, epochs):
-        super().__init__()
-        self.bar = progress(range(epochs), label)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Move the bar by one epoch."""
-        shown = f"validation accuracy {logs['val_accuracy']:.4f}"
-        self.bar.set_postfix_str(shown, refresh=False)
-        self.bar.update()
-
-    def on_train_end(self, logs=None):
-        """Leave the full bar behind."""
-        self.bar.close()
-
-
-def _stream(split, order):
-    """The batches as a dataset that is not tuned as it runs.
-
-    The threads that tune it would outlive each `fit` by seconds.
-    """
-    x, y = split.x_train, split.y_train
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return (
-        tf.data.Dataset.from_generator(
-            lambda: ((x[rows], y[rows]) for rows in order),
-            output_signature=(
-                tf.TensorSpec((None, *x.shape[1:]), x.dtype),
-                tf.TensorSpec((None,), y.dtype),
-            ),
+    pruning.require_built(to)
+    shapes = [[a.shape for a in m.get_weights()] for m in (model, to)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"Cannot rewind a network with weights of shapes {shapes[0]} to "
+            f"one with {shapes[1]}; pass the network it started from."
         )
-        .prefetch(2)
-        .with_options(options)
+    masks = pruning.masks_of(model)
+    model.set_weights(to.get_weights())
+    pruning.apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+
+
+def _round_row(number, model, split, measure):
+    sparsity = masking.sparsity_of(
+        {k: k_ != 0 for k, k_ in pruning.prunable_kernels(model).items()}
     )
+    seen = measuring.loss_and_accuracy(model, split.x_val, split.y_val)
+    return {
+        "round": number,
+        "sparsity": sparsity,
+        **{f"val_{name}": value for name, value in seen.items()},
+        **(measure(model) if measure else {}),
+    }
 
 
 def _key(initial, split, seed):
@@ -240,7 +194,7 @@ def _check_run(run, initial):
 
 
 def _write_run(folder, initial, split, seed):
-    """Train, then write all three files aside and move them in at once."""
+    """Train, then write all three files, or none of them."""
     trained = pruning.copy_of(initial)
     history = fit(
         trained, split, split.steps(NUM_STEPS), seed=seed, epochs=NUM_EPOCHS,
@@ -249,14 +203,10 @@ def _write_run(folder, initial, split, seed):
     )  # fmt: skip
     table = pd.DataFrame(history.history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
-    part = folder.with_suffix(".part")
-    for old in (part, folder):
-        shutil.rmtree(old, ignore_errors=True)
-        old.unlink(missing_ok=True)  # if it was no folder
-    part.mkdir()
     model = pruning.copy_of(trained)  # without the optimizer's state
-    model.save(part / "model.keras")
-    initial.save(part / "initial.keras")
-    table.to_csv(part / "history.csv")
-    os.replace(part, folder)
+    with whole(folder) as part:
+        part.mkdir()
+        model.save(part / "model.keras")
+        initial.save(part / "initial.keras")
+        table.to_csv(part / "history.csv")
     return Baseline(model, initial, table)

@@ -143,8 +143,8 @@ MUTANTS = [
         "np.isfinite(array).all()", "True", "training",
     ),
     Mutant(
-        "the seed does not decide the order", "training",
-        "default_rng(seed)", "default_rng(0)", "training",
+        "the seed does not decide the order", "fitting",
+        "default_rng(seed)", "default_rng(0)", "fitting",
     ),
     Mutant(
         "two kernels train at once", "training",

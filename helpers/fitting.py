@@ -1,0 +1,143 @@
+"""Train a Keras model for a number of steps, the same way every time."""
+
+import math
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers.backend import keras, tf
+
+
+def fit(
+    model,
+    split,
+    num_steps,
+    batch_size=128,
+    learning_rate=1e-3,
+    seed=0,
+    epochs=1,
+    decay=True,
+    callbacks=(),
+    **options,
+):
+    """Train with Adam, the learning rate falling to 0 along a cosine.
+
+    **Changes `model`**; zeros that it holds stay.
+
+    Args:
+        num_steps: optimizer steps, in `epochs` equal parts.
+        decay: False keeps the learning rate as it is.
+        callbacks: Keras' callbacks. They see every step, or every
+            `frequency` steps if they have an attribute of that name.
+        options: go to Keras' `fit`, whose history is returned.
+    """
+    if num_steps < 1 or num_steps % epochs:
+        raise ValueError(
+            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
+            f"got {num_steps}."
+        )
+    per_epoch = num_steps // epochs
+    if decay:
+        learning_rate = keras.optimizers.schedules.CosineDecay(
+            learning_rate, num_steps
+        )
+    model.compile(
+        _adam(learning_rate),
+        _loss(model),
+        metrics=["accuracy"],
+        steps_per_execution=_steps_per_call(per_epoch, callbacks),
+    )
+    model.optimizer.build(model.trainable_variables)  # half the compile time
+    order = batch_order(split, num_steps, batch_size, seed)
+    return model.fit(
+        _stream(split, order),
+        epochs=epochs,
+        steps_per_epoch=per_epoch,
+        verbose=0,
+        shuffle=False,  # `batch_order` has done it
+        callbacks=list(callbacks),
+        **options,
+    )
+
+
+def batch_order(split, num_steps, batch_size, seed):
+    """Which training images each step sees: shape (num_steps, batch_size).
+
+    Every image comes once before any comes twice.
+    """
+    size, needed = len(split.x_train), num_steps * batch_size
+    random = np.random.default_rng(seed)
+    epochs = [random.permutation(size) for _ in range(-(-needed // size))]
+    return np.concatenate(epochs)[:needed].reshape(num_steps, batch_size)
+
+
+def progress(items, label):
+    """A progress bar over `items`, on stdout, where notebooks keep it."""
+    return tqdm(items, desc=label, file=sys.stdout, ncols=96, mininterval=0.5)
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One progress bar over all epochs, with the accuracy so far."""
+
+    frequency = 0  # not interested in steps
+
+    def __init__(self, label, epochs):
+        super().__init__()
+        self.bar = progress(range(epochs), label)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Move the bar by one epoch."""
+        shown = f"validation accuracy {logs['val_accuracy']:.4f}"
+        self.bar.set_postfix_str(shown, refresh=False)
+        self.bar.update()
+
+    def on_train_end(self, logs=None):
+        """Leave the full bar behind."""
+        self.bar.close()
+
+
+def _steps_per_call(per_epoch, callbacks):
+    """Ten if nobody needs to look in between: that is faster."""
+    wanted = [getattr(callback, "frequency", 1) for callback in callbacks]
+    return math.gcd(per_epoch, 10, *wanted)
+
+
+def _loss(model):
+    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _adam(learning_rate):
+    """Keras' Adam on one device, whose compiled steps can be freed.
+
+    Summing gradients over devices leaves a reference to every compiled step
+    in a list that TensorFlow never empties: 40 MB a fit for our network. Not
+    a class of its own, so that saved models can be loaded anywhere.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+    return optimizer
+
+
+def _stream(split, order):
+    """The batches as a dataset that is not tuned as it runs.
+
+    The threads that tune it would outlive each `fit` by seconds.
+    """
+    x, y = split.x_train, split.y_train
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return (
+        tf.data.Dataset.from_generator(
+            lambda: ((x[rows], y[rows]) for rows in order),
+            output_signature=(
+                tf.TensorSpec((None, *x.shape[1:]), x.dtype),
+                tf.TensorSpec((None,), y.dtype),
+            ),
+        )
+        .prefetch(2)
+        .with_options(options)
+    )
