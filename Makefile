@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run test notebooks sync lint lock clean
+.PHONY: lab run test notebooks study sync lint lock clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -19,6 +19,9 @@ test: $(VENV)/ready  ## the regression test, on the bundled sample
 
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
 	$(BIN)/python -m helpers.building store $(NOTEBOOKS)
+
+study: $(VENV)/ready  ## repeat over seeds what the notebooks draw as bands
+	$(BIN)/python -m helpers.experiments
 
 sync: $(VENV)/ready  ## carry edits between each .ipynb and its .py
 	$(BIN)/jupytext --sync $(NOTEBOOKS)

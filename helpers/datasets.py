@@ -82,13 +82,13 @@ class Split:
         return digest.hexdigest()
 
 
-def load(name):
+def load(name, sample=False):
     """Load a data set by name and print one line that says which it got.
 
     Looks in `$PRUNING_DATA_DIR/<name>.npz`, then in Keras' cache (which it
-    fills by a download), then in the bundled sample. `PRUNING_DATA=sample`
-    forces the sample. The last twelfth of the training images becomes the
-    validation set.
+    fills by a download), then in the bundled sample. `sample=True` or
+    `PRUNING_DATA=sample` forces the sample. The last twelfth of the training
+    images becomes the validation set.
 
     Raises:
         ValueError: an unknown name, or a file that is not what it should be.
@@ -97,7 +97,7 @@ def load(name):
         raise ValueError(
             f"Unknown data set {name!r}; pass one of {', '.join(NAMES)}."
         )
-    arrays, source = _first_found(name)
+    arrays, source = _first_found(name, sample)
     split = _split(name, source, *arrays)
     counts = [len(split.y_train), len(split.y_val), len(split.y_test)]
     print(
@@ -108,9 +108,9 @@ def load(name):
     return split
 
 
-def _first_found(name):
+def _first_found(name, sample):
     folder = os.environ.get("PRUNING_DATA_DIR")
-    if os.environ.get("PRUNING_DATA") == "sample":
+    if sample or os.environ.get("PRUNING_DATA") == "sample":
         return _read(SAMPLES / f"{name}.npz", name), "the bundled sample"
     if folder:
         path = pathlib.Path(folder) / f"{name}.npz"

@@ -8,6 +8,11 @@ from tqdm import tqdm
 
 from helpers.backend import keras, tf
 
+STEP_METHODS = (
+    "on_train_batch_begin", "on_train_batch_end",
+    "on_batch_begin", "on_batch_end",
+)  # fmt: skip
+
 
 def fit(
     model,
@@ -28,8 +33,8 @@ def fit(
     Args:
         num_steps: optimizer steps, in `epochs` equal parts.
         decay: False keeps the learning rate as it is.
-        callbacks: Keras' callbacks. They see every step, or every
-            `frequency` steps if they have an attribute of that name.
+        callbacks: Keras' callbacks. Those that look at steps see every one,
+            or one in `frequency` if they have an attribute of that name.
         options: go to Keras' `fit`, whose history is returned.
     """
     if num_steps < 1 or num_steps % epochs:
@@ -72,15 +77,13 @@ def batch_order(split, num_steps, batch_size, seed):
     return np.concatenate(epochs)[:needed].reshape(num_steps, batch_size)
 
 
-def progress(items, label):
+def progress(items, label, total=None):
     """A progress bar over `items`, on stdout, where notebooks keep it."""
-    return tqdm(items, desc=label, file=sys.stdout, ncols=96, mininterval=0.5)
+    return tqdm(items, label, total, file=sys.stdout, ncols=96, mininterval=0.5)
 
 
 class ProgressBar(keras.callbacks.Callback):
     """One progress bar over all epochs, with the accuracy so far."""
-
-    frequency = 0  # not interested in steps
 
     def __init__(self, label, epochs):
         super().__init__()
@@ -98,9 +101,18 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def _steps_per_call(per_epoch, callbacks):
-    """Ten if nobody needs to look in between: that is faster."""
-    wanted = [getattr(callback, "frequency", 1) for callback in callbacks]
-    return math.gcd(per_epoch, 10, *wanted)
+    """Ten, which is faster, unless somebody has to look in between."""
+    frequencies = [
+        getattr(callback, "frequency", 1)
+        for callback in callbacks
+        if any(_overrides(callback, name) for name in STEP_METHODS)
+    ]
+    return math.gcd(per_epoch, 10, *frequencies)
+
+
+def _overrides(callback, name):
+    plain = getattr(keras.callbacks.Callback, name)
+    return getattr(type(callback), name) is not plain
 
 
 def _loss(model):

@@ -30,13 +30,17 @@ def cost(model):
     or not; `bytes` is the size of the saved `.keras` file and
     `zipped_bytes` the size of that file when zipped.
     """
+    return Cost(**counts(model), **_bytes_on_disk(model))
+
+
+def counts(model):
+    """The part of `cost` that needs no file: a dict of three numbers."""
     arrays = model.get_weights()
-    return Cost(
-        sum(array.size for array in arrays),
-        sum(int(np.count_nonzero(array)) for array in arrays),
-        sum(macs_per_layer(model).values()),
-        *_bytes_on_disk(model),
-    )
+    return {
+        "parameters": sum(array.size for array in arrays),
+        "nonzeros": sum(int(np.count_nonzero(array)) for array in arrays),
+        "macs": sum(macs_per_layer(model).values()),
+    }
 
 
 def macs_per_layer(model):
@@ -220,4 +224,7 @@ def _bytes_on_disk(model):
         ) as archive:
             archive.write(path, path.name)
         zipped = pathlib.Path(f"{path}.zip")
-        return path.stat().st_size, zipped.stat().st_size
+        return {
+            "bytes": path.stat().st_size,
+            "zipped_bytes": zipped.stat().st_size,
+        }

@@ -5,17 +5,20 @@ from helpers.backend import keras
 WIDTHS = (1000, 1000, 500, 200)
 
 
-def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0):
+def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0, l2=0.0):
     """A ReLU network of Dense layers `hidden_1`, ..., `output`; logits out.
 
     The same seed gives the same initial weights, bit for bit. No global
-    random state is touched.
+    random state is touched. `l2` times the sum of all squared weights is
+    added to the loss.
     """
+    penalty = keras.regularizers.L2(l2) if l2 else None
     layers = [
         keras.layers.Dense(
             width,
             activation="relu",
             kernel_initializer=_glorot(seed, number),
+            kernel_regularizer=penalty,
             name=f"hidden_{number}",
         )
         for number, width in enumerate(widths, start=1)
@@ -23,6 +26,7 @@ def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0):
     output = keras.layers.Dense(
         classes,
         kernel_initializer=_glorot(seed, len(widths) + 1),
+        kernel_regularizer=penalty,
         name="output",
     )
     entry = keras.Input((inputs,), name="pixels")

@@ -335,18 +335,18 @@ checking.claim("all zeros are held", sum(counts.values()) == 2_145_600, counts)
 # ## What would fool you here
 #
 # A control that trains less than the pruned network. Take a network that has
-# seen only 200 steps, prune it, retrain it: it improves! Now give the dense
+# seen only 100 steps, prune it, retrain it: it improves! Now give the dense
 # network the same retraining.
 
 # %% tags=["nbval-ignore-output"]
-start = training.fine_tune(networks.mlp(seed=0), split, split.steps(200))
+start = training.fine_tune(networks.mlp(seed=0), split, split.steps(100))
 candidates = {
     "undertrained baseline": start,
     "pruned to 0.8 and retrained": training.fine_tune(
-        pruning.prune_weights(start, 0.8), split, split.steps(300)
+        pruning.prune_weights(start, 0.8), split, split.steps(400)
     ),
     "control, equally trained": training.fine_tune(
-        start, split, split.steps(300)
+        start, split, split.steps(400)
     ),
 }
 shown = {
@@ -370,8 +370,8 @@ checking.claim(
 
 # %% [markdown]
 # The improvement was the training's, not the pruning's, which took some of it
-# away. Compare with a control
-# that got the same number of steps, and start from a plateau.
+# away. Compare with a control that got the same number of steps, and start from
+# a plateau.
 #
 # ## Recap
 #

@@ -1,0 +1,300 @@
+"""The experiments that `make study` runs, for the bands in the notebooks.
+
+python -m helpers.experiments            all of them, into notebooks/results
+python -m helpers.experiments weights    only the one named
+"""
+
+import argparse
+import dataclasses
+import functools
+import pathlib
+import time
+
+import numpy as np
+import pandas as pd
+
+from helpers import (
+    compacting,
+    datasets,
+    masking,
+    measuring,
+    networks,
+    pruning,
+    scheduling,
+    studying,
+    training,
+)
+from helpers.backend import keras
+
+RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
+SEEDS = range(5)
+SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+SMALL, LENET = (128, 64), (300, 100)
+
+
+def weights(split, seed, method, sparsity):
+    """Notebook 02: weights pruned, not retrained."""
+    model = _baseline(split, seed)
+    kernels = pruning.prunable_kernels(model)
+    scores = masking.magnitude_scores(kernels)
+    if method == "random":
+        scores = masking.random_scores(kernels, seed)
+    select = {"global": masking.global_masks}
+    select = select.get(method, masking.layerwise_masks)
+    return _seen(_masked(model, select(scores, sparsity)), split)
+
+
+def units(split, seed, method, sparsity):
+    """Notebook 03: units pruned, and as many weights, not retrained."""
+    model = _baseline(split, seed)
+    norms = masking.unit_scores(pruning.prunable_kernels(model))
+    if method == "random units":
+        norms = masking.random_scores(norms, seed)
+    pruned = _masked(model, masking.unit_masks(norms, sparsity))
+    if method == "weights, same sparsity":
+        pruned = pruning.prune_weights(model, sparsity)
+    elif method == "weights, as many left":
+        left = compacting.compact(pruning.prune_units(model, sparsity))
+        macs = measuring.macs_per_layer(left)
+        output = macs.pop("output"), measuring.macs_per_layer(model)["output"]
+        prunable = sum(k.size for k in pruning.prunable_kernels(model).values())
+        fair = 1 - (sum(macs.values()) + output[0] - output[1]) / prunable
+        pruned = pruning.prune_weights(model, fair)
+    return _seen(pruned, split)
+
+
+def recovery(split, seed, kind, sparsity):
+    """Notebook 04: retrained for 500 steps, after units for 1,000."""
+    model = _baseline(split, seed)
+    if kind == "weights":
+        pruned, num_steps = pruning.prune_weights(model, sparsity), 500
+    else:
+        masked, num_steps = pruning.prune_units(model, sparsity), 1000
+        pruned = compacting.compact(masked)
+    tuned = training.fine_tune(pruned, split, split.steps(num_steps), seed=seed)
+    before = measuring.accuracy(pruned, split.x_test, split.y_test)
+    return {"before_accuracy": before, **_seen(tuned, split)}
+
+
+def compacted(split, seed, sparsity):
+    """Notebook 05: units cut out, the last hidden layer spared; retrained."""
+    model = _baseline(split, seed)
+    kernels = pruning.prunable_kernels(model)
+    large = {k: v for k, v in kernels.items() if k != "hidden_4"}
+    masks = masking.unit_masks(masking.unit_scores(large), sparsity)
+    cut = compacting.compact(_masked(model, masks))
+    num_steps = split.steps(2000)
+    return _seen(
+        training.fine_tune(
+            cut, split, num_steps, learning_rate=2e-3, seed=seed
+        ),
+        split,
+    )
+
+
+def rounds(split, seed, fraction):
+    """Notebook 06: the same fraction of what is left, six times."""
+    history, _ = training.prune_in_rounds(
+        _baseline(split, seed, SMALL),
+        split,
+        final_sparsity=1 - (1 - fraction) ** 6,
+        rounds=6,
+        num_steps=split.steps(430),
+        scope="global",
+        measure=lambda model: _seen(model, split),
+        seed=seed,
+    )
+    return history.reset_index().to_dict("records")
+
+
+def equal_steps(split, seed, method, sparsity):
+    """Notebook 06: 2,000 steps, whenever the weights are pruned in them."""
+    num_steps = split.steps(2000)
+    model = pruning.copy_of(_baseline(split, seed, SMALL))
+    if method == "random":
+        scores = masking.random_scores(pruning.prunable_kernels(model), seed)
+        model = _masked(model, masking.layerwise_masks(scores, sparsity))
+    callbacks = []
+    if method in SCHEDULES:
+        schedule = SCHEDULES[method](sparsity, num_steps)
+        callbacks = [scheduling.PruneOnSchedule(schedule, num_steps // 40)]
+    training.fit(model, split, num_steps, seed=seed, callbacks=callbacks)
+    return _seen(model, split)
+
+
+SCHEDULES = {
+    "one-shot": lambda final, _: scheduling.one_shot(final),
+    "rounds": lambda final, num_steps: scheduling.in_rounds(
+        final, 5, num_steps * 3 // 20
+    ),
+    "gradual": lambda final, num_steps: scheduling.gradual(
+        final, 0, num_steps * 3 // 5
+    ),
+}
+
+
+def rewinding(split, seed):
+    """Notebook 06: nine rounds of 20 %, rewound to the start or nearly.
+
+    Control: in some rounds, the same masks on other initial weights.
+    """
+    initial = networks.mlp(LENET, seed=seed)
+    early = training.fine_tune(initial, split, 100, seed=seed, decay=False)
+    rows = []
+    for method, start in {"step 0": initial, "step 100": early}.items():
+        ticket = start
+        for number in range(10):
+            ticket = pruning.prune_weights(ticket, 1 - 0.8**number)
+            training.rewind(ticket, start)
+            rows.append(_ticket_row(ticket, split, seed, method, number))
+            if method == "step 0" and number in (3, 5, 7, 9):
+                other = networks.mlp(LENET, seed=1000 + seed)
+                other = _masked(other, pruning.masks_of(ticket))
+                method_ = "other weights"
+                rows.append(_ticket_row(other, split, seed, method_, number))
+    return rows
+
+
+def _ticket_row(ticket, split, seed, method, number):
+    """Train `ticket`; stop where the validation loss was smallest."""
+    early_stop = keras.callbacks.EarlyStopping(
+        patience=30, restore_best_weights=True
+    )
+    stopped = pruning.copy_of(ticket)
+    pruning.hold_zeros(stopped)
+    history = training.fit(
+        stopped, split, 3000, batch_size=64, learning_rate=1.2e-3, decay=False,
+        seed=seed, epochs=30, callbacks=[early_stop],
+        validation_data=(split.x_val, split.y_val),
+    )  # fmt: skip
+    return {
+        "method": method,
+        "round": number,
+        "early_stop": 100 * (1 + int(np.argmin(history.history["val_loss"]))),
+        **_seen(stopped, split),
+    }
+
+
+def frontier(split, seed, compression):
+    """Notebook 06: LeNet-300-100 as small as published ones, from scratch."""
+    model = frontier_network(split, seed, compression)
+    seen = _seen(model, split)
+    del seen["val_accuracy"]  # it was trained on those images
+    return seen
+
+
+def frontier_network(split, seed, compression):
+    """LeNet-300-100 with 1 in `compression` weights left, pruned gradually.
+
+    30 epochs over all training images, the validation set's too: the recipe
+    was chosen before. L2 penalty, Adam from 3e-3 to 0; sparsity rises along
+    a cubic from epoch 4 to 18. The output layer gets 0.8 of the sparsity.
+    """
+    model = networks.mlp(LENET, seed=seed, l2=5e-5)
+    everything = dataclasses.replace(
+        split,
+        x_train=np.concatenate([split.x_train, split.x_val]),
+        y_train=np.concatenate([split.y_train, split.y_val]),
+    )
+    per_epoch = len(everything.x_train) // 256
+    sizes = {
+        name: kernel.size
+        for name, kernel in pruning.prunable_kernels(model, True).items()
+    }
+    output = 0.8 * (1 - 1 / compression)
+    zeros = sum(sizes.values()) * (1 - 1 / compression) - 1000 * output
+    final = dict.fromkeys(sizes, zeros / (sum(sizes.values()) - 1000))
+    final["output"] = output
+    schedule = {
+        name: scheduling.gradual(sparsity, 4 * per_epoch, 18 * per_epoch)
+        for name, sparsity in final.items()
+    }
+    training.fit(
+        model, everything, 30 * per_epoch, batch_size=256, learning_rate=3e-3,
+        seed=seed, callbacks=[scheduling.PruneOnSchedule(schedule, 50)],
+    )  # fmt: skip
+    return model
+
+
+STUDIES = {
+    "weights": [(weights, {
+        "data": datasets.NAMES,
+        "method": ["layerwise", "global", "random"],
+        "sparsity": SPARSITIES,
+    })],
+    "units": [(units, {
+        "data": datasets.NAMES,
+        "method": ["units", "weights, same sparsity",
+                   "weights, as many left", "random units"],
+        "sparsity": SPARSITIES,
+    })],
+    "equal_steps": [
+        (equal_steps, {"method": ["dense"], "sparsity": [0]}),
+        (equal_steps, {
+            "method": ["one-shot", "rounds", "gradual", "random"],
+            "sparsity": [0.9, 0.95, 0.98],
+        }),
+    ],
+    "rounds": [(rounds, {"fraction": [0.1, 0.2, 0.3, 0.5]})],
+    "frontier": [(frontier, {"compression": [12, 30, 56, 68, 100]})],
+    "recovery": [
+        (recovery, {
+            "kind": ["weights", "units"],
+            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99],
+        }),
+        (recovery, {
+            "data": ["fashion_mnist"],
+            "kind": ["weights", "units"],
+            "sparsity": [0, 0.8, 0.9, 0.95, 0.97],
+        }),
+    ],
+    "compacted": [
+        (compacted, {"sparsity": [0, 0.8, 0.825, 0.85, 0.9, 0.95]})
+    ],
+    "rewinding": [(rewinding, {})],
+}  # fmt: skip
+FULL_ONLY = {"rewinding"}
+
+
+def main(arguments=None):
+    """Run studies, write their CSV files, and say how long it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*STUDIES, []])
+    names = parser.parse_args(arguments).names or list(STUDIES)
+    start = time.perf_counter()
+    for name in names:
+        sources = [False] if name in FULL_ONLY else [False, True]
+        tables = [
+            studying.study(experiment, SEEDS, sample=sample, **axes)
+            for sample in sources
+            for experiment, axes in STUDIES[name]
+        ]
+        studying.write(
+            pd.concat(tables), RESULTS / f"{name}.csv", f"make study ({name})"
+        )
+    minutes = (time.perf_counter() - start) / 60
+    print(f"{', '.join(names)}: {minutes:.1f} minutes")
+
+
+def _seen(model, split):
+    """What every row tells about a network."""
+    return {
+        "val_accuracy": measuring.accuracy(model, split.x_val, split.y_val),
+        "accuracy": measuring.accuracy(model, split.x_test, split.y_test),
+        **measuring.counts(model),
+    }
+
+
+def _masked(model, masks):
+    copy = pruning.copy_of(model)
+    pruning.apply_masks(copy, masks)
+    return copy
+
+
+@functools.lru_cache(maxsize=4)
+def _baseline(split, seed, widths=networks.WIDTHS):
+    return training.baseline(split, seed, widths)
+
+
+if __name__ == "__main__":
+    main()

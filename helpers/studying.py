@@ -1,0 +1,227 @@
+"""The same experiment over seeds and settings: one tidy table, kept on disk."""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import io
+import itertools
+import json
+import os
+import pathlib
+import platform
+import time
+
+import joblib
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers import datasets
+from helpers.backend import keras, tf
+from helpers.caching import cache_folder, whole
+from helpers.fitting import progress
+
+ALWAYS = ("seed", "data", "source")  # columns that every study has
+
+
+def study(
+    experiment, seeds, data=("mnist",), sample=False, num_workers=-1, **axes
+):
+    """Run `experiment` for every combination of seed, data set and axes.
+
+    Runs that are on disk already are not run again, so that an interrupted
+    study goes on where it was. Each run is written as soon as it ends. Local
+    processes do the work, one thread each; inside
+    `joblib.parallel_config(backend="dask")` the workers of that cluster do.
+
+    Args:
+        experiment: called with `split`, `seed` and one value of each axis;
+            returns a dict from column to value, or a list of such dicts. A
+            function of a module, so that workers can import it.
+        seeds: whole numbers.
+        data: names that `datasets.load` knows.
+        sample: take the bundled sample instead of the full data.
+        num_workers: local processes; -1 for one per core.
+        axes: a list of values for each other argument of `experiment`.
+
+    Returns:
+        DataFrame: a row per dict, with `seed`, `data`, `source` ("full" or
+        "sample"), the axes, what `experiment` returned, and `seconds`.
+    """
+    runs = _all_runs(experiment, seeds, data, sample, axes)
+    missing = {p: run for p, run in runs.items() if _read_rows(p) is None}
+    label = f"{experiment.__name__}, {'sample' if sample else 'full data'}"
+    with (
+        _one_thread_each(),
+        contextlib.closing(
+            joblib.Parallel(num_workers, return_as="generator_unordered")(
+                joblib.delayed(_run)(experiment, path.name, run)
+                for path, run in missing.items()
+            )
+        ) as finished,
+    ):
+        for name, rows in progress(finished, label, total=len(missing)):
+            with whole(_folder(experiment) / name) as part:
+                part.write_text(json.dumps(rows, default=float))
+    return pd.DataFrame([row for path in runs for row in _read_rows(path)])
+
+
+def band(table, by, value="accuracy"):
+    """Where 19 of 20 new seeds are expected, for each group of `by`.
+
+    The prediction interval of a normal distribution known from n seeds:
+    mean -+ t(0.975, n - 1) * standard deviation * sqrt(1 + 1 / n).
+
+    Returns:
+        DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
+        an accuracy's interval stay within 0 and 1.
+    """
+    groups = table.groupby(list(by), sort=False)[value]
+    seeds = groups.count()
+    if seeds.min() < 2:
+        raise ValueError(
+            f"A band needs at least two seeds in each group of {list(by)}; "
+            f"got {seeds.min()} in {seeds.idxmin()}."
+        )
+    spread = stats.t.ppf(0.975, seeds - 1) * np.sqrt(1 + 1 / seeds)
+    half = spread * groups.std()
+    ends = pd.DataFrame({"low": -half, "high": half}).add(groups.mean(), axis=0)
+    if "accuracy" in value:
+        ends = ends.clip(0, 1)
+    return ends.assign(mean=groups.mean(), seeds=seeds)
+
+
+def inside(live, expected, slack=0.005):
+    """The fraction of `live` values that lie in their band.
+
+    `live` is a Series with the index of `expected`, see `band`. `slack`
+    widens the band: another CPU rounds otherwise.
+    """
+    limits = expected.loc[live.index]
+    return float(
+        live.between(limits["low"] - slack, limits["high"] + slack).mean()
+    )
+
+
+def describe(expected):
+    """A caption that says what the band is."""
+    return (
+        "lines: this run; bands: where 19 of 20 new seeds are expected "
+        f"(prediction interval from {expected['seeds'].min()} seeds)"
+    )
+
+
+def write(table, path, command):
+    """Write a study as CSV, below the command and versions that made it."""
+    versions = {
+        "Python": platform.python_version(),
+        "Keras": keras.__version__,
+        "TensorFlow": tf.__version__,
+        "NumPy": np.__version__,
+    }
+    made_with = ", ".join(f"{name} {v}" for name, v in versions.items())
+    path = pathlib.Path(path)
+    with whole(path) as part:
+        header = f"# made by: {command}\n# with: {made_with}\n"
+        part.write_text(header + table.to_csv(index=False))
+
+
+def read(path, columns=(), sample=False):
+    """The rows of a study file that come from the full data, or the sample.
+
+    Raises:
+        ValueError: no such file, `seed`, `data`, `source` or one of
+            `columns` missing in it, or no rows from that source.
+    """
+    path, again = pathlib.Path(path), "Make it with `make study`."
+    if not path.is_file():
+        raise ValueError(f"There is no study file {path}. {again}")
+    table = pd.read_csv(path, comment="#")
+    absent = [name for name in (*ALWAYS, *columns) if name not in table]
+    if absent:
+        raise ValueError(
+            f"{path} is not the study that is wanted: it has no columns "
+            f"{absent}, but {list(table)}. {again}"
+        )
+    source = "sample" if sample else "full"
+    chosen = table[table["source"] == source].dropna(axis=1, how="all")
+    if chosen.empty:
+        raise ValueError(f"{path} has no rows from the {source} data. {again}")
+    return chosen.reset_index(drop=True)
+
+
+def _all_runs(experiment, seeds, data, sample, axes):
+    """What to call `experiment` with, by the file that keeps its rows."""
+    axes = {"data": data, "seed": seeds, **axes}
+    axes = {name: list(values) for name, values in axes.items()}
+    empty = [name for name, values in axes.items() if not values]
+    if empty:
+        raise ValueError(f"Nothing to study: {empty} has no values.")
+    prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
+    runs = {}
+    for values in itertools.product(*axes.values()):
+        run = {**dict(zip(axes, values, strict=True)), "sample": sample}
+        decides = [
+            run, prints[run["data"]], inspect.getsource(experiment),
+            keras.__version__, tf.__version__,
+        ]  # fmt: skip
+        text = json.dumps(decides, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        runs[_folder(experiment) / f"{digest}.json"] = run
+    return runs
+
+
+def _folder(experiment):
+    return cache_folder() / "studies" / experiment.__name__
+
+
+def _read_rows(path):
+    """The rows of a finished run, or None."""
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError):  # not there, or damaged
+        return None
+    return rows if isinstance(rows, list) else None
+
+
+def _run(experiment, name, run):
+    """One run, in a worker; what it prints is dropped."""
+    axes = dict(run)
+    data, sample = axes.pop("data"), axes.pop("sample")
+    start = time.perf_counter()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            measured = experiment(_loaded(data, sample), **axes)
+    except Exception as error:
+        what = f"{experiment.__name__} failed for {run}: {error}"
+        raise RuntimeError(what) from error
+    rows = measured if isinstance(measured, list) else [measured]
+    source = "sample" if sample else "full"
+    about = {"seed": axes.pop("seed"), "data": data, "source": source, **axes}
+    seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
+    return name, [{**about, **row, **seconds} for row in rows]
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(data, sample):
+    split = datasets.load(data, sample=sample)
+    if split.is_sample != sample:
+        raise ValueError(
+            f"The full data of {data} is not here: connect to the network, "
+            "or set PRUNING_DATA_DIR. Or study the sample (`sample=True`)."
+        )
+    return split
+
+
+@contextlib.contextmanager
+def _one_thread_each():
+    """Local workers start inside: all cores are theirs already."""
+    before = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["TF_NUM_INTRAOP_THREADS"]
+        if before is not None:
+            os.environ["TF_NUM_INTRAOP_THREADS"] = before
