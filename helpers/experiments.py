@@ -297,4 +297,6 @@ def _baseline(split, seed, widths=networks.WIDTHS):
 
 
 if __name__ == "__main__":
-    main()
+    from helpers import experiments  # by a name that workers can import
+
+    experiments.main()

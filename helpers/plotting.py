@@ -26,25 +26,40 @@ def images(rows, titles=(), columns=10):
     return axes
 
 
-def curves(x, lines, xlabel, ylabel="test accuracy", ax=None, title=None):
+def curves(
+    x, lines, xlabel, ylabel="test accuracy", ax=None, title=None, bands=None
+):
     """One line per entry of `lines`, from label to values (or (x, values)).
 
-    Accuracies are fractions and drawn in percent.
+    Accuracies and errors are fractions and drawn in percent. `bands` is a
+    table with `low` and `high`, indexed by label and x: a shaded area each.
     """
     ax = ax or plt.subplots()[1]
-    scale = 100 if "accuracy" in ylabel else 1
+    percent = "accuracy" in ylabel or "error" in ylabel
+    scale = 100 if percent else 1
     for number, (label, values) in enumerate(lines.items()):
         at, values = values if isinstance(values, tuple) else (x, values)
-        ax.plot(
+        (line,) = ax.plot(
             at,
             scale * np.asarray(values),
             marker=MARKERS[number % len(MARKERS)],
             label=label,
         )
-    unit = ", %" if scale == 100 else ""
+        if bands is not None and label in bands.index:
+            ends = scale * bands.loc[label, ["low", "high"]]
+            ax.fill_between(
+                ends.index, ends["low"], ends["high"],
+                color=line.get_color(), alpha=0.2, linewidth=0,
+            )  # fmt: skip
+    unit = ", %" if percent else ""
     ax.set(xlabel=xlabel, ylabel=f"{ylabel}{unit}", title=title or "")
     ax.legend()
     return ax
+
+
+def caption(ax, text):
+    """Small print below the whole figure that `ax` is part of."""
+    ax.figure.supxlabel(text, fontsize=8)
 
 
 def histograms(groups, xlabel, bins=60):

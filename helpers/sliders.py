@@ -21,27 +21,42 @@ class Explorer(widgets.VBox):
         draw: called with position, accuracy and image; returns PNG bytes.
         start: the position to begin at.
         label: what a position is.
+        choices: buttons beside the slider, from name to list of values; the
+            chosen ones are passed to `look` by name.
     """
 
-    def __init__(self, positions, look, draw, start, label="sparsity"):
+    def __init__(
+        self, positions, look, draw, start, label="sparsity", choices=None
+    ):
         self.slider = widgets.SelectionSlider(
-            options=[(f"{p:.2f}", p) for p in positions],
+            options=[(_shown(p), p) for p in positions],
             value=start,
             description=label,
             layout=widgets.Layout(width="95%", max_width="480px"),
             style={"description_width": "initial"},
         )
+        self.choices = {
+            name: widgets.ToggleButtons(
+                options=[(_shown(v), v) for v in values],
+                description=name,
+                style={"description_width": "initial", "button_width": "auto"},
+            )
+            for name, values in (choices or {}).items()
+        }
         self.readout, self.image = widgets.HTML(), widgets.Image(format="png")
         self.image.layout = widgets.Layout(width="100%", max_width="820px")
         self._look, self._draw = look, draw
-        self.slider.observe(self._move, "value")
-        super().__init__([self.slider, self.readout, self.image])
+        controls = [*self.choices.values(), self.slider]
+        for control in controls:
+            control.observe(self._move, "value")
+        super().__init__([*controls, self.readout, self.image])
         self._move()
 
     def _move(self, change=None):
         position = self.slider.value
+        chosen = {name: c.value for name, c in self.choices.items()}
         try:
-            readings, image = self._look(position)
+            readings, image = self._look(position, **chosen)
             picture = self._draw(position, readings["accuracy"], image)
         except Exception as error:  # nobody sees a traceback from a slider
             readings = {type(error).__name__: error}
@@ -59,6 +74,13 @@ class Explorer(widgets.VBox):
         if self.image.value:
             bundle["image/png"] = base64.b64encode(self.image.value).decode()
         return bundle
+
+
+def _shown(value):
+    """Two decimals, or as many as it has; other values as they are."""
+    if isinstance(value, float) and round(value, 2) == value:
+        return f"{value:.2f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _as_html(slider, readings):

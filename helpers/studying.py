@@ -77,7 +77,7 @@ def band(table, by, value="accuracy"):
         DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
         an accuracy's interval stay within 0 and 1.
     """
-    groups = table.groupby(list(by), sort=False)[value]
+    groups = table.groupby(list(by))[value]
     seeds = groups.count()
     if seeds.min() < 2:
         raise ValueError(
