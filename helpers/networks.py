@@ -6,8 +6,9 @@ from helpers.backend import keras
 def mlp(widths=(1000, 1000, 500, 200), inputs=784, classes=10, seed=0):
     """A ReLU network of Dense layers `hidden_1`, ..., `output`; logits out.
 
-    The same seed gives the same initial weights, bit for bit. No global
-    random state is touched.
+    `classes=1` gives one sigmoid output instead, for two classes. The same
+    seed gives the same initial weights, bit for bit. No global random state
+    is touched.
     """
     layers = [
         keras.layers.Dense(
@@ -20,6 +21,7 @@ def mlp(widths=(1000, 1000, 500, 200), inputs=784, classes=10, seed=0):
     ]
     output = keras.layers.Dense(
         classes,
+        activation="sigmoid" if classes == 1 else None,
         kernel_initializer=_glorot(seed, len(widths) + 1),
         name="output",
     )
