@@ -1,4 +1,4 @@
-"""Arrays of MNIST and Fashion-MNIST: train, validation and test."""
+"""Arrays of MNIST, Fashion-MNIST, synthetic data: train, validation, test."""
 
 import dataclasses
 import functools
@@ -13,6 +13,7 @@ import filelock
 import numpy as np
 
 NAMES = ("mnist", "fashion_mnist")
+SYNTHETIC = "synthetic"
 CLASSES = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -49,7 +50,11 @@ TIMEOUT = 10  # seconds without an answer before the sample is taken
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """One data set; x: float32 (images, 784) in [0, 1], y: int (images,)."""
+    """One data set; x: float32 (rows, features), y: int (rows,).
+
+    Images are rows of 784 pixels in [0, 1]; synthetic rows have 10 features
+    of mean 0 and standard deviation 1.
+    """
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -63,7 +68,7 @@ class Split:
     @property
     def is_sample(self):
         """Whether these are the bundled few thousand images."""
-        return len(self.x_train) < 10_000
+        return self.name in NAMES and len(self.x_train) < 10_000
 
     def steps(self, num_steps):
         """`num_steps` on the full data, a fifth of them on the sample.
@@ -88,24 +93,48 @@ def load(name, sample=False):
     Looks in `$PRUNING_DATA_DIR/<name>.npz`, then in Keras' cache (which it
     fills by a download), then in the bundled sample. `sample=True` or
     `PRUNING_DATA=sample` forces the sample. The last twelfth of the training
-    images becomes the validation set.
+    images becomes the validation set. "synthetic" needs no file:
+    scikit-learn makes it.
 
     Raises:
         ValueError: an unknown name, or a file that is not what it should be.
     """
-    if name not in NAMES:
-        raise ValueError(
-            f"Unknown data set {name!r}; pass one of {', '.join(NAMES)}."
-        )
-    arrays, source = _first_found(name, sample)
-    split = _split(name, source, *arrays)
+    if name not in (*NAMES, SYNTHETIC):
+        known = ", ".join((*NAMES, SYNTHETIC))
+        raise ValueError(f"Unknown data set {name!r}; pass one of {known}.")
+    if name == SYNTHETIC:
+        split, what = _synthetic(), "rows"
+    else:
+        arrays, source = _first_found(name, sample)
+        split, what = _split(name, source, *arrays), "images"
     counts = [len(split.y_train), len(split.y_val), len(split.y_test)]
     print(
-        "{}: {:,} training, {:,} validation, {:,} test images; from {}".format(
-            name, *counts, source
+        "{}: {:,} training, {:,} validation, {:,} test {}; from {}".format(
+            name, *counts, what, split.source
         )
     )
     return split
+
+
+def _synthetic():
+    """2,500 rows in two classes; the parts have equal shares of each."""
+    from sklearn.datasets import make_classification
+    from sklearn.model_selection import train_test_split
+
+    x, y = make_classification(
+        2500, 10, n_informative=6, n_redundant=2, random_state=0
+    )
+    parts = {"test_size": 500, "random_state": 0}
+    x, x_test, y, y_test = train_test_split(
+        x, y.astype("int64"), stratify=y, **parts
+    )
+    x, x_val, y, y_val = train_test_split(x, y, stratify=y, **parts)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    x, x_val, x_test = (
+        ((part - mean) / deviation).astype("float32")
+        for part in (x, x_val, x_test)
+    )
+    return Split(x, y, x_val, y_val, x_test, y_test, SYNTHETIC, "scikit-learn")
 
 
 def _first_found(name, sample):

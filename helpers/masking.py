@@ -71,15 +71,26 @@ def global_masks(scores, sparsity):
 
 
 def threshold_masks(scores, threshold):
-    """Zero every score strictly below `threshold`, however many that are."""
-    if not threshold >= 0:
+    """Zero every score strictly below `threshold`, however many that are.
+
+    Raises:
+        ValueError: a threshold that is no number or negative, NaN scores, or
+            a layer that would lose its last weight.
+    """
+    if not (isinstance(threshold, numbers.Real) and threshold >= 0):
         raise ValueError(
-            f"`threshold` is a score, at least 0; got {threshold}."
+            f"`threshold` is a score, at least 0; got {threshold!r}."
         )
-    return {
-        name: (_finite(name, s) >= threshold).astype(np.uint8)
-        for name, s in scores.items()
-    }
+    masks = {}
+    for name, s in scores.items():
+        masks[name] = (_finite(name, s) >= threshold).astype(np.uint8)
+        if not masks[name].any():
+            raise ValueError(
+                f"Threshold {threshold} leaves nothing of {name}, whose "
+                f"largest score is {np.max(s)}: the network would be cut in "
+                "two. Pass a threshold of at most that."
+            )
+    return masks
 
 
 def unit_masks(scores, sparsity):

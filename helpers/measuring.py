@@ -76,8 +76,14 @@ def loss_and_accuracy(model, x, y):
 
 
 def predictions(model, x, batch_size=10_000):
-    """The class of the largest output for each image."""
-    return np.argmax(_outputs(model, x, batch_size), axis=-1)
+    """The class of the largest output for each image.
+
+    Of one output, a sigmoid, it is class 1 above 0.5.
+    """
+    outputs = _outputs(model, x, batch_size)
+    if outputs.shape[-1] == 1:
+        return (outputs[:, 0] > 0.5).astype("int64")
+    return np.argmax(outputs, axis=-1)
 
 
 def latency(models, x, batch_size, runtime="tf.function", **turns):

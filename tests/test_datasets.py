@@ -4,6 +4,8 @@ import contextlib
 import http.server
 import io
 import socket
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -93,8 +95,75 @@ def test_fingerprint_is_that_of_what_training_sees(sample, split):
 
 @pytest.mark.parametrize("name", ["cifar10", "MNIST", "", None])
 def test_an_unknown_name_is_refused(name):
-    with pytest.raises(ValueError, match="pass one of mnist, fashion_mnist"):
+    known = "pass one of mnist, fashion_mnist, synthetic"
+    with pytest.raises(ValueError, match=known):
         datasets.load(name)
+
+
+# Synthetic data
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    with contextlib.redirect_stdout(io.StringIO()):
+        return datasets.load("synthetic")
+
+
+def test_synthetic_rows_are_split_three_ways(synthetic):
+    for part, size in {"train": 1500, "val": 500, "test": 500}.items():
+        x, y = (getattr(synthetic, f"{xy}_{part}") for xy in "xy")
+        assert (x.shape, x.dtype) == ((size, 10), np.float32)
+        assert (y.shape, y.dtype) == ((size,), np.int64)
+        assert np.bincount(y).tolist() == [size // 2, size // 2]
+    parts = (synthetic.x_train, synthetic.x_val, synthetic.x_test)
+    assert len(np.unique(np.concatenate(parts), axis=0)) == 2500
+
+
+def test_synthetic_features_are_standardized_by_the_training_part(synthetic):
+    means, deviations = (
+        [f(x, axis=0) for x in (synthetic.x_train, synthetic.x_test)]
+        for f in (np.mean, np.std)
+    )
+    np.testing.assert_allclose(means[0], 0, atol=1e-5)
+    np.testing.assert_allclose(deviations[0], 1, atol=1e-5)
+    assert 1e-3 < np.abs(means[1]).max() < 0.2
+    assert 1e-3 < np.abs(deviations[1] - 1).max() < 0.2
+
+
+def test_synthetic_labels_can_be_learned_and_not_by_chance(synthetic):
+    """The side of the plane half-way between the classes tells them apart."""
+    x, y = synthetic.x_train, synthetic.y_train
+    low, high = (x[y == label].mean(axis=0) for label in (0, 1))
+    side = (synthetic.x_test - (low + high) / 2) @ (high - low) > 0
+    assert np.mean(side == synthetic.y_test) > 0.7
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_synthetic_data_are_the_same_everywhere(
+    synthetic, monkeypatch, capsys, tmp_path, forced
+):
+    if not forced:
+        monkeypatch.delenv("PRUNING_DATA")
+        monkeypatch.setenv("PRUNING_DATA_DIR", str(tmp_path))
+    split = datasets.load("synthetic")
+    assert split.fingerprint == synthetic.fingerprint
+    assert (split.name, split.source) == ("synthetic", "scikit-learn")
+    shown = capsys.readouterr().out
+    sizes = "1,500 training, 500 validation, 500 test rows"
+    assert shown == f"synthetic: {sizes}; from scikit-learn\n"
+
+
+def test_synthetic_data_take_all_the_steps(synthetic):
+    assert not synthetic.is_sample
+    assert synthetic.steps(500) == 500
+
+
+def test_data_sets_import_without_anything_heavy():
+    code = (
+        "import sys; from helpers import datasets; "
+        "assert not {'sklearn', 'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # $PRUNING_DATA_DIR

@@ -267,10 +267,31 @@ def test_unit_masks_want_one_score_per_unit():
         masking.unit_masks({"a": np.ones((2, 5))}, 0.5)
 
 
-@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+@pytest.mark.parametrize("threshold", [-0.1, float("nan"), "0.1", None])
 def test_a_threshold_is_a_score(threshold):
-    with pytest.raises(ValueError, match=f"at least 0; got {threshold}"):
+    with pytest.raises(ValueError, match=f"at least 0; got {threshold!r}"):
         masking.threshold_masks({"a": np.ones(3)}, threshold)
+
+
+def test_a_layer_is_never_wiped_out_by_a_threshold():
+    scores = {"wide": np.arange(9), "narrow": np.array([1.0, 2.5])}
+    top = masking.threshold_masks(scores, 2.5)
+    assert top["narrow"].tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"narrow, whose .* is 2\.5:") as error:
+        masking.threshold_masks(scores, 2.6)
+    assert "Threshold 2.6 leaves nothing" in str(error.value)
+
+
+@given(layers, st.integers(0, 99))
+def test_a_threshold_is_a_sparsity_read_from_the_other_side(scores, nth):
+    """Cutting at the k-th smallest score removes k, where no two are equal."""
+    for s in scores.values():
+        ranked = np.unique(s)
+        zeros = min(nth, ranked.size - 1)
+        by_threshold = masking.threshold_masks({"a": ranked}, ranked[zeros])
+        share = zeros / ranked.size
+        by_sparsity = masking.layerwise_masks({"a": ranked}, share)
+        assert np.array_equal(by_threshold["a"], by_sparsity["a"])
 
 
 def test_masking_and_plotting_import_without_tensorflow():

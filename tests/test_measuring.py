@@ -101,6 +101,16 @@ def test_predictions_in_chunks_equal_the_whole(trained, split, batch_size):
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
 
 
+@pytest.mark.parametrize("batch_size", [2, 10_000])
+def test_one_sigmoid_output_predicts_class_1_above_a_half(batch_size):
+    model = networks.mlp(widths=(), inputs=1, classes=1)
+    model.set_weights([np.ones((1, 1)), np.zeros(1)])
+    x = np.array([[-3], [-0.1], [0], [0.1], [3]], np.float32)
+    predicted = measuring.predictions(model, x, batch_size=batch_size)
+    assert predicted.tolist() == [0, 0, 0, 1, 1]
+    assert measuring.accuracy(model, x, np.array([0, 1, 0, 1, 1])) == 0.8
+
+
 def test_all_runtimes_give_the_same_logits(trained, split):
     batch, expected = split.x_test[:20], np.asarray(trained(split.x_test[:20]))
     for runtime in measuring.RUNTIMES:

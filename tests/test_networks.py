@@ -40,6 +40,18 @@ def test_sizes_are_as_asked():
     ]
 
 
+def test_one_class_is_one_sigmoid_output():
+    model = networks.mlp(widths=(256,), inputs=10, classes=1)
+    assert model.count_params() == 3073
+    names = [layer.activation.__name__ for layer in model.layers]
+    assert names == ["relu", "sigmoid"]
+    x = np.random.default_rng(0).normal(size=(7, 10)).astype("float32")
+    outputs = np.array(model(x))
+    assert outputs.shape == (7, 1)
+    assert (outputs > 0).all()
+    assert (outputs < 1).all()
+
+
 def test_same_seed_same_weights_and_another_seed_others():
     one, again, other = (networks.mlp((9, 8), seed=s) for s in (1, 1, 2))
     assert same(one, again)
