@@ -109,6 +109,16 @@ def rounds(split, seed, fraction):
 
 def equal_steps(split, seed, method, sparsity):
     """Notebook 06: 2,000 steps, whenever the weights are pruned in them."""
+    return _seen(after_equal_steps(split, seed, method, sparsity), split)
+
+
+def after_equal_steps(split, seed, method, sparsity):
+    """784-128-64-10, pruned by `method` in 2,000 steps after its training.
+
+    "one-shot" and "random" prune before the first step, "rounds" five times
+    and "gradual" every 50 steps, both within the first 1,200. "dense" does
+    not prune.
+    """
     num_steps = split.steps(2000)
     model = pruning.copy_of(_baseline(split, seed, SMALL))
     if method == "random":
@@ -119,7 +129,7 @@ def equal_steps(split, seed, method, sparsity):
         schedule = SCHEDULES[method](sparsity, num_steps)
         callbacks = [scheduling.PruneOnSchedule(schedule, num_steps // 40)]
     training.fit(model, split, num_steps, seed=seed, callbacks=callbacks)
-    return _seen(model, split)
+    return model
 
 
 SCHEDULES = {
@@ -177,43 +187,44 @@ def _ticket_row(ticket, split, seed, method, number):
 
 def frontier(split, seed, compression):
     """Notebook 06: LeNet-300-100 as small as published ones, from scratch."""
-    model = frontier_network(split, seed, compression)
+    model = frontier_network(with_validation(split), seed, compression)
     seen = _seen(model, split)
     del seen["val_accuracy"]  # it was trained on those images
     return seen
 
 
-def frontier_network(split, seed, compression):
+def frontier_network(split, seed, compression, epochs=30, ramp=(4, 18)):
     """LeNet-300-100 with 1 in `compression` weights left, pruned gradually.
 
-    30 epochs over all training images, the validation set's too: the recipe
-    was chosen before. L2 penalty, Adam from 3e-3 to 0; sparsity rises along
-    a cubic from epoch 4 to 18. The output layer gets 0.8 of the sparsity.
+    L2 penalty, Adam from 3e-3 to 0; sparsity rises along a cubic between the
+    two epochs of `ramp`. The output layer gets 0.8 of the sparsity.
     """
     model = networks.mlp(LENET, seed=seed, l2=5e-5)
-    everything = dataclasses.replace(
+    per_epoch = len(split.x_train) // 256
+    kernels = pruning.prunable_kernels(model, include_output=True)
+    sizes = {name: kernel.size for name, kernel in kernels.items()}
+    removed = 1 - 1 / compression
+    hidden = (sum(sizes.values()) - 0.8 * sizes["output"]) * removed
+    hidden /= sum(sizes.values()) - sizes["output"]
+    final = dict.fromkeys(sizes, hidden) | {"output": 0.8 * removed}
+    schedule = {
+        name: scheduling.gradual(sparsity, *(per_epoch * e for e in ramp))
+        for name, sparsity in final.items()
+    }
+    training.fit(
+        model, split, epochs * per_epoch, batch_size=256, learning_rate=3e-3,
+        seed=seed, callbacks=[scheduling.PruneOnSchedule(schedule)],
+    )  # fmt: skip
+    return model
+
+
+def with_validation(split):
+    """The split for a last training, when all choices have been made."""
+    return dataclasses.replace(
         split,
         x_train=np.concatenate([split.x_train, split.x_val]),
         y_train=np.concatenate([split.y_train, split.y_val]),
     )
-    per_epoch = len(everything.x_train) // 256
-    sizes = {
-        name: kernel.size
-        for name, kernel in pruning.prunable_kernels(model, True).items()
-    }
-    output = 0.8 * (1 - 1 / compression)
-    zeros = sum(sizes.values()) * (1 - 1 / compression) - 1000 * output
-    final = dict.fromkeys(sizes, zeros / (sum(sizes.values()) - 1000))
-    final["output"] = output
-    schedule = {
-        name: scheduling.gradual(sparsity, 4 * per_epoch, 18 * per_epoch)
-        for name, sparsity in final.items()
-    }
-    training.fit(
-        model, everything, 30 * per_epoch, batch_size=256, learning_rate=3e-3,
-        seed=seed, callbacks=[scheduling.PruneOnSchedule(schedule, 50)],
-    )  # fmt: skip
-    return model
 
 
 STUDIES = {

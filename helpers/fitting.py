@@ -49,7 +49,7 @@ def fit(
         )
     model.compile(
         _adam(learning_rate),
-        _loss(model),
+        loss_of(model),
         metrics=["accuracy"],
         steps_per_execution=_steps_per_call(per_epoch, callbacks),
     )
@@ -75,6 +75,13 @@ def batch_order(split, num_steps, batch_size, seed):
     random = np.random.default_rng(seed)
     epochs = [random.permutation(size) for _ in range(-(-needed // size))]
     return np.concatenate(epochs)[:needed].reshape(num_steps, batch_size)
+
+
+def loss_of(model):
+    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def progress(items, label, total=None):
@@ -113,13 +120,6 @@ def _steps_per_call(per_epoch, callbacks):
 def _overrides(callback, name):
     plain = getattr(keras.callbacks.Callback, name)
     return getattr(type(callback), name) is not plain
-
-
-def _loss(model):
-    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
-    if model.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy()
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _adam(learning_rate):

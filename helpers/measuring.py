@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.backend import keras, quiet, tf
+from helpers.backend import quiet, tf
+from helpers.fitting import loss_of
 
 
 class Cost(NamedTuple):
@@ -64,14 +65,11 @@ def accuracy(model, x, y):
 
 
 def loss_and_accuracy(model, x, y):
-    """The mean cross-entropy and the accuracy, as a dict of two numbers."""
+    """What `model` is trained for, cross-entropy, and its accuracy: a dict."""
     outputs = _outputs(model, x)
-    losses = keras.losses.sparse_categorical_crossentropy(
-        y, outputs, from_logits=True
-    )
     return {
-        "loss": float(np.mean(losses)),
-        "accuracy": float(np.mean(np.argmax(outputs, axis=-1) == y)),
+        "loss": float(loss_of(model)(y, outputs)),
+        "accuracy": float(np.mean(_classes(outputs) == y)),
     }
 
 
@@ -80,10 +78,7 @@ def predictions(model, x, batch_size=10_000):
 
     Of one output, a sigmoid, it is class 1 above 0.5.
     """
-    outputs = _outputs(model, x, batch_size)
-    if outputs.shape[-1] == 1:
-        return (outputs[:, 0] > 0.5).astype("int64")
-    return np.argmax(outputs, axis=-1)
+    return _classes(_outputs(model, x, batch_size))
 
 
 def latency(models, x, batch_size, runtime="tf.function", **turns):
@@ -168,6 +163,12 @@ def litert_model(model):
 def _outputs(model, x, batch_size=10_000):
     parts = np.split(x, range(batch_size, len(x), batch_size))
     return np.concatenate([model(part, training=False) for part in parts])
+
+
+def _classes(outputs):
+    if outputs.shape[-1] == 1:
+        return (outputs[:, 0] > 0.5).astype("int64")
+    return np.argmax(outputs, axis=-1)
 
 
 def _keras_predict(model, batch):

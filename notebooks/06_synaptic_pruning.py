@@ -392,7 +392,8 @@ pd.DataFrame(rows).map(
 # last epoch. One point live: one weight in 56 left.
 
 # %% tags=["nbval-ignore-output"]
-small = experiments.frontier_network(split, seed=0, compression=56)
+everything = experiments.with_validation(split)
+small = experiments.frontier_network(everything, seed=0, compression=56)
 error = 1 - measuring.accuracy(small, split.x_test, split.y_test)
 print(f"test error {error:.2%}")
 

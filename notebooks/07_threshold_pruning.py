@@ -243,15 +243,11 @@ runs = [stages(split, s) for s in training.progress(SEEDS, "real labels")]
 # The first of the five. *Which of the last two rows will be better?*
 
 # %% tags=["nbval-ignore-output"]
-import keras
-
-loss = keras.losses.BinaryCrossentropy()
 pd.DataFrame(
     {
         stage: {
             "sparsity": masking.sparsity_of(pruning.prunable_kernels(m)),
-            "loss": float(loss(y[:, None], m(x))),
-            "accuracy": measuring.accuracy(m, x, y),
+            **measuring.loss_and_accuracy(m, x, y),
         }
         for stage, m in runs[0].items()
     }

@@ -1,0 +1,342 @@
+"""Laws of studies: every combination once, resumed, never half-written."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers import caching, studying
+
+AXES = {"data": ("mnist", "fashion_mnist"), "sparsity": [0.5, 0.9]}
+
+
+def note(split, seed, sparsity):
+    """A quick experiment that leaves a trace of each call."""
+    path = caching.cache_folder() / "calls"
+    with path.open("a") as calls:
+        calls.write(f"{split.name} {seed} {sparsity}\n")
+    return {
+        "accuracy": np.float32(0.5 + seed / 10),
+        "images": split.x_test.size,
+    }
+
+
+def calls():
+    path = caching.cache_folder() / "calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def several(split, seed):
+    """Several networks in one run."""
+    return [{"round": number, "accuracy": 0.9} for number in range(3)]
+
+
+def fail_at_two(split, seed):
+    """Not every run ends well."""
+    if seed == 2:
+        raise ArithmeticError("it diverged")
+    return {"accuracy": 0.9}
+
+
+def here(experiment, *args, **axes):
+    """A study in this process."""
+    return studying.study(experiment, *args, sample=True, num_workers=1, **axes)
+
+
+# Rows
+
+
+def test_every_combination_has_one_row_with_its_settings(capsys):
+    table = here(note, range(3), **AXES)
+    assert len(table) == 12
+    columns = ["data", "seed", "sparsity"]
+    assert len(table[columns].drop_duplicates()) == 12
+    assert set(table["source"]) == {"sample"}
+    assert list(table["accuracy"]) == pytest.approx(0.5 + table["seed"] / 10)
+    assert (table["images"] == 784_000).all()
+    assert (table["seconds"] >= 0).all()
+    assert "note, sample: 100%" in capsys.readouterr().out
+
+
+def test_a_run_may_give_several_rows():
+    table = here(several, [4, 7])
+    assert list(table["seed"]) == [4, 4, 4, 7, 7, 7]
+    assert list(table["round"]) == [0, 1, 2, 0, 1, 2]
+
+
+def test_processes_give_the_same_table_as_one(monkeypatch):
+    one = here(note, range(2), **AXES)
+    folder = str(caching.cache_folder()) + "-other"
+    monkeypatch.setenv("PRUNING_CACHE_DIR", folder)
+    caching.cache_folder().mkdir()
+    two = studying.study(note, range(2), sample=True, num_workers=2, **AXES)
+    pd.testing.assert_frame_equal(
+        one.drop(columns="seconds"), two.drop(columns="seconds")
+    )
+
+
+def test_workers_get_one_thread_each(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    with studying._one_thread_each():
+        assert os.environ["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "7"
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    with studying._one_thread_each():
+        pass
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+# Going on
+
+
+def test_what_is_on_disk_is_not_run_again():
+    first = here(note, range(2), **AXES)
+    again = here(note, range(2), **AXES)
+    assert len(calls()) == 8
+    pd.testing.assert_frame_equal(first, again)
+    here(note, range(3), **AXES)
+    assert len(calls()) == 12
+
+
+def test_a_failure_names_the_run_and_keeps_the_others():
+    with pytest.raises(RuntimeError, match="fail_at_two.*'seed': 2.*diverged"):
+        here(fail_at_two, range(3))
+    kept = list((caching.cache_folder() / "studies" / "fail_at_two").iterdir())
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize("damage", ["", "[{", '{"accuracy": 1}'])
+def test_a_damaged_row_is_run_again(damage):
+    here(note, [0], sparsity=[0.5])
+    (path,) = (caching.cache_folder() / "studies" / "note").iterdir()
+    path.write_text(damage)
+    table = here(note, [0], sparsity=[0.5])
+    assert len(calls()) == 2
+    assert list(table["accuracy"]) == [0.5]
+
+
+def test_another_experiment_or_source_has_rows_of_its_own(monkeypatch):
+    here(note, [0], sparsity=[0.5])
+    source = "def note(split, seed, sparsity): changed"
+    monkeypatch.setattr(studying.inspect, "getsource", lambda _: source)
+    here(note, [0], sparsity=[0.5])
+    assert len(calls()) == 2
+
+
+@pytest.mark.parametrize("axes", [{"seeds": []}, {"seeds": [0], "data": []}])
+def test_an_empty_axis_is_refused(axes):
+    with pytest.raises(
+        ValueError, match=r"Nothing to study: \['(seed|data)'\]"
+    ):
+        here(note, **axes)
+
+
+def test_a_study_of_the_full_data_does_not_take_the_sample():
+    with pytest.raises(ValueError, match="full data of mnist is not here"):
+        studying.study(note, [0], num_workers=1, sparsity=[0.5])
+
+
+# A cluster
+
+KILL_A_WORKER = """
+import os, signal, sys, time
+import dask.distributed, joblib
+from helpers import caching, studying
+from tests.test_studying import slow
+
+if __name__ == "__main__":
+    cluster = dask.distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    )
+    with cluster, dask.distributed.Client(cluster) as client:
+        def kill_one_when_half_is_done():
+            folder = caching.cache_folder() / "studies" / "slow"
+            while len(list(folder.glob("*.json"))) < 4:
+                time.sleep(0.05)
+            pid = next(iter(client.run(os.getpid).values()))
+            os.kill(pid, signal.SIGKILL)
+            print("killed a worker", flush=True)
+
+        import threading
+        threading.Thread(target=kill_one_when_half_is_done).start()
+        with joblib.parallel_config(backend="dask"):
+            table = studying.study(slow, range(10), sample=True)
+    print(len(table), "rows,", table["worker"].nunique(), "workers")
+"""
+
+
+def slow(split, seed):
+    """Long enough to be killed in the middle."""
+    time.sleep(1)
+    return {"worker": os.getpid(), "accuracy": 0.9}
+
+
+def script(source, **options):
+    root = str(caching.pathlib.Path(__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
+        **options,
+    )  # fmt: skip
+
+
+def test_a_cluster_finishes_although_a_worker_is_killed(tmp_path):
+    process = script(KILL_A_WORKER, cwd=tmp_path)
+    out, err = process.communicate(timeout=180)
+    assert "killed a worker" in out, err
+    assert "10 rows, 3 workers" in out, (out, err)
+
+
+STUDY_SLOWLY = """
+from helpers import studying
+from tests.test_studying import slow
+
+if __name__ == "__main__":
+    studying.study(slow, range(6), sample=True, num_workers=1)
+"""
+
+
+def test_a_killed_study_goes_on_where_it_was():
+    process = script(STUDY_SLOWLY)
+    folder = caching.cache_folder() / "studies" / "slow"
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*.json"))) < 2:
+        assert time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = sorted(path.name for path in folder.glob("*.json"))
+    assert 2 <= len(before) < 6
+    for name in before:
+        assert isinstance(json.loads((folder / name).read_text()), list)
+    table = here(slow, range(6))
+    assert len(table) == 6
+    assert (table["worker"] == os.getpid()).sum() == 6 - len(before)
+
+
+# Bands
+
+
+def seeds_of(values, **group):
+    return pd.DataFrame({"accuracy": values, **group})
+
+
+def test_band_is_the_prediction_interval():
+    values = [0.5, 0.52, 0.55, 0.51, 0.57]
+    band = studying.band(seeds_of(values, sparsity=0.8), ["sparsity"])
+    half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) * np.sqrt(1.2)
+    expected = [np.mean(values) - half, np.mean(values) + half]
+    assert band.loc[0.8, ["low", "high"]].tolist() == pytest.approx(expected)
+    assert band.loc[0.8, "mean"] == pytest.approx(np.mean(values))
+    assert band.loc[0.8, "seeds"] == 5
+
+
+def test_nineteen_of_twenty_new_seeds_lie_in_a_band():
+    random = np.random.default_rng(0)
+    runs = random.normal(0.5, 0.02, (4000, 6))
+    table = seeds_of(runs[:, :5].ravel(), run=np.repeat(range(4000), 5))
+    band = studying.band(table, ["run"])
+    new = pd.Series(runs[:, 5], index=range(4000))
+    assert studying.inside(new, band, slack=0) == pytest.approx(0.95, abs=0.01)
+
+
+def test_bands_of_accuracies_end_at_0_and_1():
+    table = seeds_of([0.01, 0.99, 0.02, 0.98], sparsity=0.5)
+    band = studying.band(table, ["sparsity"])
+    assert band[["low", "high"]].to_numpy().tolist() == [[0, 1]]
+    table["loss"] = table["accuracy"]
+    assert studying.band(table, ["sparsity"], "loss")["high"].item() > 1
+
+
+def test_bands_are_by_group():
+    table = pd.concat(
+        seeds_of(np.array([0.1, 0.2, 0.3]) + shift, method=m, sparsity=s)
+        for m, s, shift in [("b", 0.5, 0.1), ("a", 0.9, 0.2), ("a", 0.1, 0.3)]
+    )
+    band = studying.band(table, ["method", "sparsity"])
+    assert list(band.index) == [("a", 0.1), ("a", 0.9), ("b", 0.5)]
+    assert band["mean"].tolist() == pytest.approx([0.5, 0.4, 0.3])
+
+
+def test_one_seed_makes_no_band():
+    with pytest.raises(ValueError, match="two seeds.*got 1"):
+        studying.band(seeds_of([0.5], sparsity=0.1), ["sparsity"])
+
+
+def test_inside_counts_the_values_in_their_bands():
+    table = pd.concat(seeds_of([0.5, 0.52, 0.54], s=s) for s in range(4))
+    band = studying.band(table, ["s"])
+    low, high = band.loc[0, ["low", "high"]]
+    live = pd.Series([low - 0.01, low - 0.004, high + 0.004, high + 0.01])
+    assert studying.inside(live, band) == 0.5
+    assert studying.inside(live, band, slack=0) == 0
+    assert studying.inside(live[::-1], band, slack=0.02) == 1
+
+
+def test_the_caption_counts_the_seeds():
+    table = seeds_of([0.5, 0.52, 0.54], s=1)
+    assert "from 3 seeds" in studying.describe(studying.band(table, ["s"]))
+
+
+# Files
+
+
+@pytest.fixture
+def table():
+    return here(note, range(2), **AXES)
+
+
+def test_what_was_written_is_read(table, tmp_path):
+    path = tmp_path / "results" / "note.csv"
+    full = table.assign(source="full", accuracy=0.25)
+    studying.write(pd.concat([table, full]), path, "make study")
+    back = studying.read(path, ["sparsity", "accuracy"], sample=True)
+    pd.testing.assert_frame_equal(back, table, check_dtype=False)
+    assert (studying.read(path)["accuracy"] == 0.25).all()
+
+
+def test_the_file_names_the_command_and_the_versions(table, tmp_path):
+    studying.write(table, tmp_path / "note.csv", "make study (note)")
+    first, second, *_ = (tmp_path / "note.csv").read_text().splitlines()
+    assert first == "# made by: make study (note)"
+    for name in ("Python 3.", "Keras 3.", "TensorFlow 2.", "NumPy 2."):
+        assert name in second
+
+
+def test_a_file_with_foreign_columns_is_refused(table, tmp_path):
+    path = tmp_path / "note.csv"
+    studying.write(table, path, "make study")
+    with pytest.raises(ValueError, match=r"no columns \['method'\], but \['s"):
+        studying.read(path, ["method"], sample=True)
+    path.write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match="make study"):
+        studying.read(path)
+
+
+def test_a_file_that_is_missing_or_has_other_data_is_refused(table, tmp_path):
+    path = tmp_path / "note.csv"
+    with pytest.raises(ValueError, match=r"no study file .*note\.csv"):
+        studying.read(path)
+    studying.write(table, path, "make study")
+    with pytest.raises(ValueError, match="no rows from the full data"):
+        studying.read(path)
+
+
+def test_a_failed_write_leaves_the_old_file(table, tmp_path, monkeypatch):
+    path = tmp_path / "note.csv"
+    studying.write(table, path, "make study")
+    before = path.read_text()
+    with contextlib.suppress(TypeError):
+        studying.write(table.assign(accuracy=0), path, object())
+        monkeypatch.setattr(pd.DataFrame, "to_csv", None)
+        studying.write(table, path, "make study")
+    assert path.read_text() != before
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
