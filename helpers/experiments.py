@@ -152,37 +152,40 @@ def rewinding(split, seed):
     early = training.fine_tune(initial, split, 100, seed=seed, decay=False)
     rows = []
     for method, start in {"step 0": initial, "step 100": early}.items():
-        ticket = start
+        trained = start
         for number in range(10):
-            ticket = pruning.prune_weights(ticket, 1 - 0.8**number)
+            ticket = pruning.prune_weights(trained, 1 - 0.8**number)
             training.rewind(ticket, start)
-            rows.append(_ticket_row(ticket, split, seed, method, number))
+            trained, row = _train_ticket(ticket, split, seed)
+            rows.append({"method": method, "round": number, **row})
             if method == "step 0" and number in (3, 5, 7, 9):
                 other = networks.mlp(LENET, seed=1000 + seed)
                 other = _masked(other, pruning.masks_of(ticket))
-                method_ = "other weights"
-                rows.append(_ticket_row(other, split, seed, method_, number))
+                _, row = _train_ticket(other, split, seed)
+                rows.append({"method": "other weights", "round": number, **row})
     return rows
 
 
-def _ticket_row(ticket, split, seed, method, number):
-    """Train `ticket`; stop where the validation loss was smallest."""
-    early_stop = keras.callbacks.EarlyStopping(
-        patience=30, restore_best_weights=True
+def _train_ticket(ticket, split, seed):
+    """3,000 steps; returns the network then, and a row about its best one.
+
+    That is the one with the smallest validation loss, measured every 100
+    steps: where early stopping would have stopped.
+    """
+    model, ends = pruning.copy_of(ticket), []
+    pruning.hold_zeros(model)
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: ends.append(model.get_weights())
     )
-    stopped = pruning.copy_of(ticket)
-    pruning.hold_zeros(stopped)
     history = training.fit(
-        stopped, split, 3000, batch_size=64, learning_rate=1.2e-3, decay=False,
-        seed=seed, epochs=30, callbacks=[early_stop],
-        validation_data=(split.x_val, split.y_val),
+        model, split, 3000, batch_size=64, learning_rate=1.2e-3, decay=False,
+        seed=seed, epochs=30, validation_data=(split.x_val, split.y_val),
+        callbacks=[keep],
     )  # fmt: skip
-    return {
-        "method": method,
-        "round": number,
-        "early_stop": 100 * (1 + int(np.argmin(history.history["val_loss"]))),
-        **_seen(stopped, split),
-    }
+    trained, best = model, int(np.argmin(history.history["val_loss"]))
+    stopped = pruning.copy_of(ticket)
+    stopped.set_weights(ends[best])
+    return trained, {"early_stop": 100 * (best + 1), **_seen(stopped, split)}
 
 
 def frontier(split, seed, compression):
@@ -193,7 +196,7 @@ def frontier(split, seed, compression):
     return seen
 
 
-def frontier_network(split, seed, compression, epochs=30, ramp=(4, 18)):
+def frontier_network(split, seed, compression, epochs=60, ramp=(8, 36)):
     """LeNet-300-100 with 1 in `compression` weights left, pruned gradually.
 
     L2 penalty, Adam from 3e-3 to 0; sparsity rises along a cubic between the

@@ -118,8 +118,9 @@ def _steps_per_call(per_epoch, callbacks):
 
 
 def _overrides(callback, name):
+    method = getattr(callback, name)
     plain = getattr(keras.callbacks.Callback, name)
-    return getattr(type(callback), name) is not plain
+    return getattr(method, "__func__", method) is not plain
 
 
 def _adam(learning_rate):

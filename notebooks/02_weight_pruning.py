@@ -24,7 +24,7 @@ import pandas as pd
 
 from helpers import (
     checking, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, training,
+    pruning, sliders, studying, training,
 )  # fmt: skip
 
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -147,16 +147,33 @@ for name, split in splits.items():
             rows.append((name, method, sparsity, accuracy))
 
 # %% tags=["nbval-ignore-output"]
-columns = ["data", "method", "sparsity", "accuracy"]
-sweep = pd.DataFrame(rows, columns=columns).pivot(
-    index="sparsity", columns=["data", "method"], values="accuracy"
-)
+columns = ["data", "method", "sparsity"]
+live = pd.DataFrame(rows, columns=[*columns, "accuracy"])
+live = live.set_index(columns)["accuracy"]
+sweep = live.unstack(["data", "method"])
 (100 * sweep).round(1)
 
+# %% [markdown]
+# That is one network each. Would another seed draw other curves? `make study`
+# has run five, and `helpers.studying` reads its file. The bands are where 19 of
+# 20 new seeds are expected.
+
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
+seeds = studying.read("results/weights.csv", columns, split.is_sample)
+band = studying.band(seeds, columns)
+fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True)
 for ax, name in zip(axes, splits, strict=True):
-    plotting.curves(SPARSITIES, sweep[name], "sparsity", ax=ax, title=name)
+    plotting.curves(
+        SPARSITIES, sweep[name], "sparsity", ax=ax, title=name,
+        bands=band.loc[name],
+    )  # fmt: skip
+plotting.caption(ax, studying.describe(band))
+
+# %%
+share = studying.inside(live, band)
+checking.claim(
+    "this run lies in the bands, at 8 points in 10 or more", share >= 0.8, share
+)
 
 # %% [markdown]
 # Read the two panels. Up to a sparsity of 0.5 magnitude pruning costs next to
@@ -377,10 +394,10 @@ for label, result in {"control, wrong": wrong, "right": right}.items():
 # - layers that differ: at 0.9 overall, global pruning takes 92 % of `hidden_3`
 #   but 72 % of `hidden_4`, whose weights start out larger.
 #
-# **In practice**: these curves are from one network each, so small differences
-# may not survive another seed. A mask does not make a network smaller
-# or faster, as notebook 5 will show. Magnitude pruning with retraining is due
-# to [Han et al., 2015](https://arxiv.org/abs/1506.02626);
+# **In practice**: where a band is wide, at the cliff, one network says little:
+# small differences there may not survive another seed. A mask does not make a
+# network smaller or faster, as notebook 5 will show. Magnitude pruning with
+# retraining is due to [Han et al., 2015](https://arxiv.org/abs/1506.02626);
 # [Blalock et al., 2020](https://arxiv.org/abs/2003.03033) collect the ways in
 # which such curves mislead.
 #

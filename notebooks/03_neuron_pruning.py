@@ -25,7 +25,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, training,
+    pruning, sliders, studying, training,
 )  # fmt: skip
 
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -140,28 +140,40 @@ for name, split in splits.items():
         pruning.apply_masks(candidates["random units"], random_masks)
         for method, pruned in candidates.items():
             accuracy = measuring.accuracy(pruned, split.x_test, split.y_test)
-            rows.append((name, sparsity, method, accuracy))
+            rows.append((name, method, sparsity, accuracy))
 
 # %% tags=["nbval-ignore-output"]
-sweep = pd.DataFrame(rows, columns=["data", "sparsity", "method", "accuracy"])
-sweep = sweep.pivot(
-    index="sparsity", columns=["data", "method"], values="accuracy"
-)
+columns = ["data", "method", "sparsity"]
+live = pd.DataFrame(rows, columns=[*columns, "accuracy"])
+live = live.set_index(columns)["accuracy"]
+sweep = live.unstack(["data", "method"])
 (100 * sweep["mnist"]).round(1)
 
 # %% tags=["nbval-ignore-output"]
 (100 * sweep["fashion_mnist"]).round(1)
 
 # %% [markdown]
-# First the naive axis: units and weights over the same "sparsity".
+# First the naive axis: units and weights over the same "sparsity". Lines are
+# these two networks; the bands come from five seeds, run by `make study`, and
+# show where 19 of 20 new seeds are expected.
 
 # %%
+seeds = studying.read("results/units.csv", columns, split.is_sample)
+band = studying.band(seeds, columns)
 shown = ["units", "weights, same sparsity", "random units"]
-fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True)
 for ax, name in zip(axes, splits, strict=True):
     plotting.curves(
-        SPARSITIES, sweep[name][shown], "sparsity", ax=ax, title=name
-    )
+        SPARSITIES, sweep[name][shown], "sparsity", ax=ax, title=name,
+        bands=band.loc[name],
+    )  # fmt: skip
+plotting.caption(ax, studying.describe(band))
+
+# %%
+share = studying.inside(live, band)
+checking.claim(
+    "this run lies in the bands, at 8 points in 10 or more", share >= 0.8, share
+)
 
 # %% [markdown]
 # Now the fair axis: the fraction of weights that still take part. The curve of
@@ -170,14 +182,16 @@ for ax, name in zip(axes, splits, strict=True):
 
 # %%
 fraction = table["weights left"] / 2_386_000
-fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True)
 for ax, name in zip(axes, splits, strict=True):
-    lines = sweep[name][["units", "weights, as many left"]]
     plotting.curves(
-        fraction, lines, "fraction of weights left", ax=ax, title=name
-    )
+        fraction, sweep[name][["units", "weights, as many left"]],
+        "fraction of weights left", ax=ax, title=name,
+        bands=band.loc[name].rename(index=fraction, level="sparsity"),
+    )  # fmt: skip
     ax.set_xscale("log")
     ax.invert_xaxis()
+plotting.caption(ax, studying.describe(band))
 
 # %% [markdown]
 # ## Answer three questions

@@ -27,7 +27,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, training,
+    pruning, sliders, studying, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -303,13 +303,26 @@ validation = pd.DataFrame(
 validation.round(4)
 
 # %%
+seeds = studying.read("results/compacted.csv", ["sparsity"], split.is_sample)
+band = studying.band(seeds, ["sparsity"], "val_accuracy")
+fewer = validation["MACs, times fewer"]
 ax = plotting.curves(
-    validation["MACs, times fewer"],
+    fewer,
     {"retrained": validation["validation accuracy"]},
     xlabel="times fewer MACs than the control (1)",
     ylabel="validation accuracy",
+    bands=pd.concat({"retrained": band.rename(index=fewer)}),
 )
 ax.set_xscale("log")
+plotting.caption(ax, studying.describe(band))
+
+# %%
+share = studying.inside(validation["validation accuracy"], band)
+checking.claim(
+    "this run lies in the band of five seeds, 4 times in 5 or more",
+    share >= 0.8,
+    share,
+)
 
 # %%
 lost = validation["validation accuracy"][0] - validation["validation accuracy"]

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import (
-    checking, compacting, datasets, experiments, masking, measuring, networks,
+    checking, compacting, datasets, experiments, measuring, networks,
     plotting, pruning, scheduling, sliders, studying, training,
 )  # fmt: skip
 
@@ -272,7 +272,9 @@ checking.claim(
 )
 live = pd.Series({(m, 0.98): right[m].mean() for m in methods[1:]})
 share = studying.inside(live, band)
-checking.claim("this run lies in its bands, 3 in 4 or more", share >= 0.75, share)
+checking.claim(
+    "this run lies in its bands, 3 in 4 or more", share >= 0.75, share
+)
 
 # %% [markdown]
 # READ_EQUAL
@@ -306,7 +308,9 @@ training.rewind(ticket, to=initial)
 for name, mask in list(masks.items())[:2]:
     now, then = (m.get_layer(name).kernel.numpy() for m in (ticket, initial))
     same = np.array_equal(now[mask == 1], then[mask == 1])
-    print(f"{name}: survivors as they were {same}, others {now[mask == 0].max()}")
+    print(
+        f"{name}: survivors as they were {same}, others {now[mask == 0].max()}"
+    )
 
 # %% [markdown]
 # Bit for bit. Rewinding to an *early* step instead of the start needs only that
@@ -406,7 +410,9 @@ sum(np.count_nonzero(kernel) for kernel in kernels.values())
 points = studying.read("results/frontier.csv", ["compression"])
 points["error"] = 1 - points["accuracy"]
 medians = points.groupby("compression")["error"].median()
-(100 * points.pivot(index="compression", columns="seed", values="error")).round(2)
+(100 * points.pivot(index="compression", columns="seed", values="error")).round(
+    2
+)
 
 # %%
 published = {
@@ -424,7 +430,9 @@ lines = {"this recipe": (medians.index, medians), **published}
 ax = plotting.curves(None, lines, "times fewer weights", "test error")
 noise = 100 * np.sqrt(medians * (1 - medians) / 10_000)
 ax.errorbar(medians.index, 100 * medians, yerr=noise, capsize=3, color="C0")
-plotting.caption(ax, "medians of 5 seeds; bars: standard error of 10,000 images")
+plotting.caption(
+    ax, "medians of 5 seeds; bars: standard error of 10,000 images"
+)
 
 # %%
 bars = {12: 0.0170, 30: 0.0180, 56: 0.0195, 68: 0.0200, 100: 0.0230}
@@ -564,9 +572,7 @@ overwritten = pruning.copy_of(pruned)
 overwritten.set_weights(initial.get_weights())
 training.rewind(pruned, to=initial)
 for label, m in {"control, set_weights": overwritten, "rewind": pruned}.items():
-    zeros_left = sum(
-        checking.zero_counts(pruning.prunable_kernels(m)).values()
-    )
+    zeros_left = sum(checking.zero_counts(pruning.prunable_kernels(m)).values())
     checking.claim(f"{label}: 85,750 zeros", zeros_left == 85_750, zeros_left)
 
 # %% [markdown]

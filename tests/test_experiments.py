@@ -1,0 +1,190 @@
+"""Laws of the experiments: what they prune, and that controls are fair."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from helpers import experiments, fitting, networks, pruning, studying, training
+
+TRAINED = {}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A handful of steps in all trainings, small networks, no cache."""
+
+    def fit(model, split, num_steps, **options):
+        epochs = options.get("epochs", 1)
+        return fitting.fit(model, split, min(num_steps, 4 * epochs), **options)
+
+    def baseline(split, seed, widths=networks.WIDTHS):
+        shape = tuple(width // 10 for width in widths)
+        if (seed, shape) not in TRAINED:
+            model = networks.mlp(shape, seed=seed)
+            fitting.fit(model, split, 20, seed=seed)
+            TRAINED[seed, shape] = model
+        return TRAINED[seed, shape]
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(experiments, "_baseline", baseline)
+    monkeypatch.setattr(experiments, "LENET", (30, 10))
+
+
+def nonzeros(model, include_output=False):
+    kernels = pruning.prunable_kernels(model, include_output)
+    return {name: np.count_nonzero(k) for name, k in kernels.items()}
+
+
+@pytest.mark.parametrize("name", experiments.STUDIES)
+def test_a_study_names_the_arguments_of_its_experiment(name):
+    for experiment, axes in experiments.STUDIES[name]:
+        wanted = set(inspect.signature(experiment).parameters)
+        assert wanted - {"split", "seed"} == set(axes) - {"data"}
+        assert experiment.__doc__.startswith("Notebook 0")
+
+
+def test_weights_go_by_each_method_at_the_same_count(split):
+    rows = {
+        method: experiments.weights(split, 0, method, 0.9)
+        for method in ("layerwise", "global", "random")
+    }
+    assert len({row["nonzeros"] for row in rows.values()}) == 1
+    assert rows["layerwise"]["accuracy"] > rows["random"]["accuracy"]
+
+
+def test_as_many_weights_are_left_as_units_leave(split):
+    """Weights between living units; the output layer is not pruned."""
+    rows = {
+        method: experiments.units(split, 0, method, 0.5)
+        for method in ("units", "weights, as many left", "random units")
+    }
+    inputs, outputs = [784, 50, 50, 25], [50, 50, 25, 10]
+    left = sum(a * b for a, b in zip(inputs, outputs, strict=True))
+    fair = rows["weights, as many left"]["nonzeros"]
+    biases = 100 + 100 + 50 + 20 + 10
+    assert fair == pytest.approx(left + 10 * 10 + biases, abs=5)
+    assert rows["units"]["nonzeros"] == rows["random units"]["nonzeros"]
+
+
+@pytest.mark.parametrize("kind", ["weights", "units"])
+def test_recovery_keeps_what_was_pruned(split, kind):
+    row = experiments.recovery(split, 0, kind, 0.8)
+    control = experiments.recovery(split, 0, kind, 0)
+    assert row["nonzeros"] < 0.35 * control["nonzeros"]
+    assert control["before_accuracy"] <= 1
+    assert (row["macs"] == control["macs"]) == (kind == "weights")
+
+
+def test_the_last_hidden_layer_is_spared_by_compaction(split):
+    row = experiments.compacted(split, 0, 0.8)
+    inputs, units = [784, 20, 20, 10, 20], [20, 20, 10, 20, 10]
+    assert row["macs"] == sum(map(np.multiply, inputs, units))
+
+
+def test_rounds_leave_the_same_fraction_each_time(split):
+    rows = experiments.rounds(split, 0, 0.3)
+    assert [row["round"] for row in rows] == list(range(7))
+    size = 784 * 12 + 12 * 6
+    for number, row in enumerate(rows):
+        zeros = round((1 - 0.7**number) * size)
+        assert row["sparsity"] == pytest.approx(zeros / size)
+
+
+@pytest.mark.parametrize("method", ["one-shot", "rounds", "gradual", "random"])
+def test_methods_end_at_the_same_sparsity(split, method):
+    model = experiments.after_equal_steps(split, 0, method, 0.9)
+    assert nonzeros(model) == {"hidden_1": 941, "hidden_2": 7}
+
+
+def test_the_dense_control_is_trained_for_equally_long(split, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        training, "fit", lambda model, split, n, **options: steps.append(n)
+    )
+    for method in ("dense", "one-shot", "gradual"):
+        experiments.after_equal_steps(split, 0, method, 0.5)
+    assert steps == [400, 400, 400]  # a fifth of 2,000 on the sample
+
+
+def test_tickets_are_rewound_and_their_masks_come_from_training(
+    split, monkeypatch
+):
+    seen = []
+
+    def train(ticket, split, seed):
+        seen.append(pruning.copy_of(ticket))
+        trained = pruning.copy_of(ticket)
+        pruning.hold_zeros(trained)
+        fitting.fit(trained, split, 5, learning_rate=0.05)
+        return trained, {"early_stop": 1}
+
+    monkeypatch.setattr(experiments, "_train_ticket", train)
+    rows = experiments.rewinding(split, seed=0)
+    first = networks.mlp((30, 10), seed=0).get_weights()
+    tickets = {
+        (row["method"], row["round"]): ticket
+        for row, ticket in zip(rows, seen, strict=True)
+    }
+    assert len(tickets) == 24
+    for (method, number), ticket in tickets.items():
+        assert nonzeros(ticket)["hidden_1"] == 23_520 - round(
+            (1 - 0.8**number) * 23_520
+        )
+        kernel, initial = ticket.get_weights()[0], first[0]
+        if method == "step 0":
+            assert np.array_equal(kernel, np.where(kernel, initial, 0))
+        else:
+            assert not np.array_equal(kernel, np.where(kernel, initial, 0))
+    by_initial = pruning.prune_weights(networks.mlp((30, 10), seed=0), 0.2)
+    assert not np.array_equal(
+        by_initial.get_weights()[0] == 0,
+        tickets["step 0", 1].get_weights()[0] == 0,
+    )  # the masks are those of the trained network
+    for number in (3, 5, 7, 9):
+        one, other = tickets["step 0", number], tickets["other weights", number]
+        assert nonzeros(one) == nonzeros(other)
+
+
+def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):
+    ticket = pruning.prune_weights(networks.mlp((30, 10)), 0.5)
+    trained, row = experiments._train_ticket(ticket, split, seed=0)
+    assert 100 <= row["early_stop"] <= 3000
+    assert nonzeros(trained) == nonzeros(ticket)
+    assert row["nonzeros"] < sum(w.size for w in ticket.get_weights()) * 0.51
+
+
+@pytest.mark.parametrize("compression", [12, 56])
+def test_frontier_leaves_one_weight_in_so_many(split, compression):
+    model = experiments.frontier_network(
+        split, 0, compression, epochs=2, ramp=(0, 1)
+    )
+    left = nonzeros(model, include_output=True)
+    size = 784 * 30 + 30 * 10 + 10 * 10
+    assert sum(left.values()) == pytest.approx(size / compression, abs=2)
+    assert left["output"] == 100 - round(0.8 * (1 - 1 / compression) * 100)
+    assert left["hidden_1"] / 23_520 == pytest.approx(
+        left["hidden_2"] / 300, abs=1 / 300
+    )
+
+
+def test_the_validation_set_joins_the_training_set(split):
+    joined = experiments.with_validation(split)
+    assert np.array_equal(joined.x_train[-100:], split.x_val)
+    assert np.array_equal(joined.y_train[:600], split.y_train)
+    assert np.array_equal(joined.x_test, split.x_test)
+
+
+def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
+    def study(experiment, seeds, sample, **axes):
+        table = experiments.pd.DataFrame({"seed": list(seeds)})
+        source = "sample" if sample else "full"
+        return table.assign(data="mnist", source=source, fraction=0.5)
+
+    monkeypatch.setattr(studying, "study", study)
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    experiments.main(["rounds"])
+    for sample in (False, True):
+        table = studying.read(tmp_path / "rounds.csv", ["fraction"], sample)
+        assert list(table["seed"]) == [0, 1, 2, 3, 4]
+    assert "rounds: 0.0 minutes" in capsys.readouterr().out
