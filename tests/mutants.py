@@ -151,6 +151,60 @@ MUTANTS = [
         'with filelock.FileLock(f"{folder}.lock"):', "if True:", "training",
     ),
     Mutant(
+        "rounds remove the same number of weights", "training",
+        "1 - (1 - final_sparsity) ** (number / rounds)",
+        "final_sparsity * number / rounds", "training",
+    ),
+    Mutant(
+        "rounds do not rewind", "training",
+        "            rewind(model, rewind_to)\n", "            pass\n",
+        "training",
+    ),
+    Mutant(
+        "rewinding overwrites the zeros", "training",
+        "    pruning.apply_masks(model, {k: m", "    ({k: m", "training",
+    ),
+    Mutant(
+        "gradual pruning is linear", "scheduling",
+        "min(max(done, 0), 1)) ** 3", "min(max(done, 0), 1))", "scheduling",
+    ),
+    Mutant(
+        "nothing is pruned after the last step", "scheduling",
+        "not in self.sparsities:", "in ():", "scheduling",
+    ),
+    Mutant(
+        "a new mask is not held", "pruning",
+        "        variable.constraint.mask.assign(mask)\n", "        pass\n",
+        "scheduling",
+    ),
+    Mutant(
+        "a study runs everything again", "studying",
+        "if _read_rows(p) is None}", "}", "studying",
+    ),
+    Mutant(
+        "rows are written at the end only", "studying",
+        "in progress(finished, label", "in progress(list(finished), label",
+        "studying",
+    ),
+    Mutant(
+        "rows of other code are taken", "studying",
+        "inspect.getsource(experiment),", "0,", "studying",
+    ),
+    Mutant(
+        "the band is that of the mean", "studying",
+        "np.sqrt(1 + 1 / seeds)", "np.sqrt(1 / seeds)", "studying",
+    ),
+    Mutant(
+        "half-written files are left", "caching",
+        "    finally:\n        _remove(part)", "    finally:\n        pass",
+        "caching",
+    ),
+    Mutant(
+        "tickets are pruned by their initial weights", "experiments",
+        "ticket = pruning.prune_weights(trained,",
+        "ticket = pruning.prune_weights(start,", "experiments",
+    ),
+    Mutant(
         "one unit too many is dropped", "compacting",
         "dead = silent | ~next_kernel.any(axis=1)\n",
         "dead = silent | ~next_kernel.any(axis=1)\n"

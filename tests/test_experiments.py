@@ -64,7 +64,8 @@ def test_as_many_weights_are_left_as_units_leave(split):
     fair = rows["weights, as many left"]["nonzeros"]
     biases = 100 + 100 + 50 + 20 + 10
     assert fair == pytest.approx(left + 10 * 10 + biases, abs=5)
-    assert rows["units"]["nonzeros"] == rows["random units"]["nonzeros"]
+    drawn = rows["random units"]["nonzeros"]
+    assert rows["units"]["nonzeros"] == pytest.approx(drawn, abs=5)
 
 
 @pytest.mark.parametrize("kind", ["weights", "units"])
@@ -92,7 +93,8 @@ def test_rounds_leave_the_same_fraction_each_time(split):
 
 
 @pytest.mark.parametrize("method", ["one-shot", "rounds", "gradual", "random"])
-def test_methods_end_at_the_same_sparsity(split, method):
+def test_methods_end_at_the_same_sparsity(split, method, monkeypatch):
+    monkeypatch.setattr(training, "fit", fitting.fit)  # all 400 steps
     model = experiments.after_equal_steps(split, 0, method, 0.9)
     assert nonzeros(model) == {"hidden_1": 941, "hidden_2": 7}
 

@@ -1,5 +1,7 @@
 """Laws of schedules: exact at every step, and zeros never come back."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -114,7 +116,7 @@ def test_what_was_pruned_stays_pruned(network, split, optimizer):
     network.compile(optimizer, loss)
     network.fit(split.x_train, split.y_train, batch_size=50, verbose=0,
                 callbacks=[zeros, prune])  # fmt: skip
-    for before, after in zip(zeros.seen, zeros.seen[1:], strict=False):
+    for before, after in itertools.pairwise(zeros.seen):
         for name, zero in before.items():
             assert (after[name] | ~zero).all()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import checking, networks, pruning, training
+from helpers import checking, measuring, networks, pruning, training
 from helpers.backend import keras
 
 FILES = ["history.csv", "initial.keras", "model.keras"]
@@ -95,6 +96,121 @@ def test_fine_tuning_trains_a_copy_and_holds_pruned_units(trained, split):
 def test_fine_tuning_of_no_model_is_refused(split):
     with pytest.raises(ValueError, match="Keras model, got str"):
         training.fine_tune("mlp", split, 5)
+
+
+# Rounds and rewinding
+
+
+def kernels_of(model):
+    return pruning.prunable_kernels(model)
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize(("final", "rounds"), [(0.488, 3), (0.9, 2)])
+def test_each_round_leaves_the_same_fraction(
+    trained, split, scope, final, rounds
+):
+    history, pruned = training.prune_in_rounds(
+        trained, split, final, rounds, num_steps=2, scope=scope
+    )
+    assert list(history.index) == list(range(rounds + 1))
+    sizes = {name: kernel.size for name, kernel in kernels_of(trained).items()}
+    if scope == "global":
+        sizes = {"all": sum(sizes.values())}
+    for number, sparsity in history["sparsity"].items():
+        wanted = 1 - (1 - final) ** (number / rounds)
+        zeros = sum(round(wanted * size) for size in sizes.values())
+        assert sparsity == pytest.approx(zeros / sum(sizes.values()))
+    counts = checking.zero_counts(kernels_of(pruned))
+    assert sum(counts.values()) == zeros
+
+
+def test_what_a_round_removes_stays_removed(trained, split):
+    kept = []
+    training.prune_in_rounds(
+        trained, split, 0.8, rounds=3, num_steps=3,
+        measure=lambda model: kept.append(kernels_of(model)) or {},
+    )  # fmt: skip
+    for before, after in itertools.pairwise(kept):
+        for name, kernel in before.items():
+            assert (after[name][kernel == 0] == 0).all()
+
+
+def test_rounds_measure_the_validation_set_and_what_is_asked(trained, split):
+    before = trained.get_weights()
+    history, pruned = training.prune_in_rounds(
+        trained, split, 0.5, rounds=2, num_steps=2,
+        measure=lambda model: {"answer": 42},
+    )  # fmt: skip
+    for number, model in ((0, trained), (2, pruned)):
+        seen = measuring.loss_and_accuracy(model, split.x_val, split.y_val)
+        row = history.loc[number]
+        assert row["val_loss"] == pytest.approx(seen["loss"])
+        assert row["val_accuracy"] == pytest.approx(seen["accuracy"])
+    assert (history["answer"] == 42).all()
+    assert all(map(np.array_equal, before, trained.get_weights()))
+
+
+def test_rounds_rewind_before_each_training(trained, model, split, monkeypatch):
+    start = model.get_weights()
+    trained = pruning.copy_of(trained)
+    model.set_weights([w + 1 for w in start])
+    seen = []
+    monkeypatch.setattr(
+        training,
+        "fit",
+        lambda m, *args, **options: seen.append(m.get_weights()),
+    )
+    training.prune_in_rounds(
+        trained, split, 0.8, rounds=2, num_steps=2, rewind_to=model
+    )
+    assert len(seen) == 2
+    for weights in seen:
+        for array, first in zip(weights, model.get_weights(), strict=True):
+            assert np.array_equal(array, np.where(array == 0, 0, first))
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2.5])
+def test_rounds_that_cannot_be_done_are_refused(trained, split, rounds):
+    with pytest.raises(ValueError, match=f"at least 1; got {rounds}"):
+        training.prune_in_rounds(trained, split, 0.5, rounds, num_steps=1)
+
+
+@pytest.mark.parametrize("sparsity", [1, 1.2, -0.1, 80])
+def test_rounds_that_leave_nothing_are_refused(trained, split, sparsity):
+    with pytest.raises(ValueError, match=r"fraction to remove, in \[0, 1\)"):
+        training.prune_in_rounds(trained, split, sparsity, 2, num_steps=1)
+
+
+def test_survivors_are_rewound_bit_for_bit_and_the_others_stay_zero(
+    trained, split
+):
+    start = networks.mlp(widths=(32, 24, 16))
+    pruned = pruning.prune_weights(trained, 0.7)
+    masks = pruning.masks_of(pruned)
+    training.rewind(pruned, to=start)
+    for layer, first in zip(pruned.layers, start.layers, strict=True):
+        kernel, bias = layer.get_weights()
+        initial, initial_bias = first.get_weights()
+        assert np.array_equal(kernel, initial * masks[layer.name])
+        assert np.array_equal(bias, initial_bias)
+
+
+def test_a_rewound_network_keeps_its_zeros_in_training(trained, split):
+    pruned = pruning.prune_weights(trained, 0.7)
+    masks = pruning.masks_of(pruned)
+    training.rewind(pruned, to=networks.mlp(widths=(32, 24, 16)))
+    detector = checking.RevivedWeights(masks)
+    training.fit(pruned, split, 4, callbacks=[detector])
+    assert (detector.steps, detector.worst) == (4, 0)
+
+
+@pytest.mark.parametrize("to", [networks.mlp((5,)), None, [1, 2]])
+def test_only_a_network_of_the_same_shape_can_be_rewound_to(trained, to):
+    before = trained.get_weights()
+    with pytest.raises(ValueError, match=r"[Pp]ass"):
+        training.rewind(trained, to)
+    assert all(map(np.array_equal, before, trained.get_weights()))
 
 
 # The cache
