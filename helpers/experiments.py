@@ -250,11 +250,14 @@ STUDIES = {
         }),
     ],
     "rounds": [(rounds, {"fraction": [0.1, 0.2, 0.3, 0.5]})],
-    "frontier": [(frontier, {"compression": [12, 30, 56, 68, 100]})],
+    "frontier": [
+        (frontier, {"compression": [56]}),
+        (frontier, {"seeds": range(3), "compression": [12, 30, 68, 100]}),
+    ],
     "recovery": [
         (recovery, {
             "kind": ["weights", "units"],
-            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99],
+            "sparsity": [0, 0.8, 0.9, 0.95, 0.97, 0.99],
         }),
         (recovery, {
             "data": ["fashion_mnist"],
@@ -279,7 +282,9 @@ def main(arguments=None):
     for name in names:
         sources = [False] if name in FULL_ONLY else [False, True]
         tables = [
-            studying.study(experiment, SEEDS, sample=sample, **axes)
+            studying.study(
+                experiment, sample=sample, **{"seeds": SEEDS, **axes}
+            )
             for sample in sources
             for experiment, axes in STUDIES[name]
         ]

@@ -40,7 +40,7 @@ def nonzeros(model, include_output=False):
 def test_a_study_names_the_arguments_of_its_experiment(name):
     for experiment, axes in experiments.STUDIES[name]:
         wanted = set(inspect.signature(experiment).parameters)
-        assert wanted - {"split", "seed"} == set(axes) - {"data"}
+        assert wanted - {"split", "seed"} == set(axes) - {"data", "seeds"}
         assert experiment.__doc__.startswith("Notebook 0")
 
 
