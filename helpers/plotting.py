@@ -126,11 +126,14 @@ class ExplorerPicture:
     image's colours are scaled anew at each move.
     """
 
-    def __init__(self, x, lines, xlabel, shape, title, aspect="equal"):
+    def __init__(
+        self, x, lines, xlabel, shape, title,
+        aspect="equal", ylabel="test accuracy",
+    ):  # fmt: skip
         fig = Figure(figsize=(8.2, 3), dpi=100, layout="constrained")
         self.canvas = FigureCanvasAgg(fig)
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
-        curves(x, lines, xlabel, ax=left)
+        curves(x, lines, xlabel, ylabel, ax=left)
         (self.dot,) = left.plot([0], [0], "o", ms=12, mfc="none", mew=2.5,
                                 color="black")  # fmt: skip
         self.image = right.imshow(

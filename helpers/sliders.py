@@ -84,7 +84,8 @@ def _shown(value):
 
 
 def _as_html(slider, readings):
-    parts = [f"<b>{html.escape(slider.description)} {slider.label}</b>"]
+    position = f"{slider.description} {_shown(slider.value)}"
+    parts = [f"<b>{html.escape(position)}</b>"]
     for label, value in readings.items():
         if isinstance(value, float | np.floating):
             value = f"{100 * value:.1f} %"

@@ -185,6 +185,8 @@ def test_files_of_the_folder_are_taken(folder, capsys):
 def test_sample_wins_over_the_folder_when_asked_for(folder, monkeypatch):
     monkeypatch.setenv("PRUNING_DATA", "sample")
     assert datasets.load("mnist").source == "the bundled sample"
+    monkeypatch.delenv("PRUNING_DATA")
+    assert datasets.load("mnist", sample=True).source == "the bundled sample"
 
 
 def test_a_missing_file_is_named(folder):

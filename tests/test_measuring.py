@@ -88,6 +88,33 @@ def test_accuracy_is_the_fraction_of_right_answers(trained, split):
     assert right > 0.5
 
 
+def test_loss_is_the_mean_cross_entropy(trained, split):
+    logits = np.array(trained(split.x_test), np.float64)
+    right = logits[range(len(logits)), split.y_test]
+    expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - right)
+    seen = measuring.loss_and_accuracy(trained, split.x_test, split.y_test)
+    assert seen["loss"] == pytest.approx(expected, rel=1e-5)
+    accuracy = measuring.accuracy(trained, split.x_test, split.y_test)
+    assert seen["accuracy"] == accuracy
+
+
+def test_loss_of_one_sigmoid_output_is_binary():
+    model = networks.mlp(widths=(4,), inputs=3, classes=1)
+    x, y = np.random.default_rng(0).random((50, 3)), np.arange(50) % 2
+    p = np.array(model(x))[:, 0]
+    expected = -np.mean(np.log(np.where(y == 1, p, 1 - p)))
+    seen = measuring.loss_and_accuracy(model, x, y)
+    assert seen["loss"] == pytest.approx(expected, rel=1e-5)
+    assert seen["accuracy"] == measuring.accuracy(model, x, y)
+
+
+def test_counts_are_the_part_of_cost_without_files(trained):
+    cost = measuring.cost(trained)._asdict()
+    counts = measuring.counts(trained)
+    assert list(counts) == ["parameters", "nonzeros", "macs"]
+    assert counts.items() <= cost.items()
+
+
 def test_labels_in_a_column_are_labels_too(trained, split):
     plain = measuring.accuracy(trained, split.x_test, split.y_test)
     column = split.y_test[:, None]

@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -41,6 +42,36 @@ def test_other_quantities_are_drawn_as_they_are():
     assert ax.lines[0].get_ydata().tolist() == LINES["layerwise"]
     assert ax.get_ylabel() == "loss"
     assert ax.get_title() == "Loss"
+
+
+@pytest.fixture
+def bands():
+    """A table as `studying.band` makes it, for one of the two lines."""
+    index = pd.MultiIndex.from_product([["global"], X])
+    low = np.array(LINES["global"]) - 0.1
+    return pd.DataFrame({"low": low, "high": low + 0.15}, index=index)
+
+
+def test_a_band_is_shaded_between_its_ends_in_the_colour_of_its_line(bands):
+    ax = plotting.curves(X, LINES, "sparsity", bands=bands)
+    (area,) = ax.collections
+    corners = area.get_paths()[0].vertices
+    for x, values in zip(X, bands.to_numpy(), strict=True):
+        drawn = corners[corners[:, 0] == x][:, 1]
+        assert [drawn.min(), drawn.max()] == pytest.approx(100 * values)
+    colour = matplotlib.colors.to_rgb(ax.lines[1].get_color())
+    assert tuple(area.get_facecolor()[0][:3]) == pytest.approx(colour)
+
+
+def test_a_caption_is_below_the_whole_figure():
+    fig, axes = plt.subplots(1, 2)
+    plotting.caption(axes[0], "bands: five seeds")
+    assert fig.get_supxlabel() == "bands: five seeds"
+
+
+def test_errors_are_drawn_in_percent_too():
+    ax = plotting.curves([1], {"a": [0.02]}, "size", ylabel="test error")
+    assert ax.lines[0].get_ydata().tolist() == [2]
 
 
 def test_a_line_may_bring_its_own_x():

@@ -43,6 +43,35 @@ def test_moving_changes_readings_and_picture():
     assert shown.image.value == PNG + b"0.25 0.75 0.25"
 
 
+def look_with_choices(position, data, fraction):
+    readings = {"accuracy": position, "data": data, "half": fraction / 2}
+    return readings, np.zeros((2, 2))
+
+
+def test_choices_are_buttons_that_look_again():
+    choices = {"data": ["digits", "clothes"], "fraction": (0.5, 0.125)}
+    shown = explorer(look=look_with_choices, choices=choices)
+    assert "data digits · half 25.0 %" in shown.readout.value
+    shown.choices["data"].value = "clothes"
+    shown.choices["fraction"].value = 0.125
+    shown.slider.value = 0.25
+    assert "sparsity 0.25" in shown.readout.value
+    assert "data clothes · half 6.2 %" in shown.readout.value
+    labels = [list(c._options_labels) for c in shown.choices.values()]
+    assert labels == [["digits", "clothes"], ["0.50", "0.125"]]
+    assert [c.description for c in shown.children[:2]] == ["data", "fraction"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3, "3"), (0.5, "0.50"), (0.825, "0.825"), ("layer", "layer")],
+)
+def test_positions_are_shown_as_they_are(value, text):
+    shown = sliders.Explorer([value], lambda p: look(0.5), draw, value)
+    assert f"<b>sparsity {text}</b>" in shown.readout.value
+    assert shown.slider._options_labels == (text,)
+
+
 def test_each_move_looks_once():
     seen = []
     shown = explorer(look=lambda p: seen.append(p) or look(p))
