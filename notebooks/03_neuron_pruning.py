@@ -460,7 +460,8 @@ for label, masks in keep.items():
 #   10 %; a fifth of `hidden_4` never fires.
 #
 # **In practice**: on the cliff one run tells little, as the bands show. Here
-# norms beat a random choice before retraining; whether they still do after it we have not measured.
+# norms beat a random choice before retraining; whether they still do after it
+# we have not measured.
 # [Li et al., 2017](https://arxiv.org/abs/1608.08710) brought the norm to
 # convolution filters.
 #
