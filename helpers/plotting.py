@@ -134,8 +134,9 @@ class ExplorerPicture:
         self.canvas = FigureCanvasAgg(fig)
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
         curves(x, lines, xlabel, ylabel, ax=left)
+        left.axis(left.axis())  # the limits are those of the curves
         (self.dot,) = left.plot([0], [0], "o", ms=12, mfc="none", mew=2.5,
-                                color="black")  # fmt: skip
+                                color="black", clip_on=False)  # fmt: skip
         self.image = right.imshow(
             np.zeros(shape), aspect=aspect, interpolation="nearest"
         )

@@ -158,7 +158,9 @@ checking.claim(
 )
 
 # %% [markdown]
-# READ_ROUNDS
+# Six rounds of 20 % leave a quarter of the weights and the accuracy where it
+# was; of 30 %, an eighth, half a point lower. Halving the network six times, to
+# 1.6 %, costs 8 points. The bands are narrow until then.
 #
 # A round can be stopped and taken up again another day, if the network is
 # saved. Are the zeros still there when it is loaded?
@@ -273,9 +275,10 @@ checking.claim(
     and all(tests.loc[f"{m} - random", "points"] > 0 for m in schedules),
 )
 checking.claim(
-    "control: rounds beat one-shot",
-    surely["one-shot - rounds"] and tests.loc["one-shot - rounds", "high"] < 0,
-    "no difference to see",
+    "rounds against one-shot: the interval contains zero",
+    tests.loc["one-shot - rounds", "low"]
+    < 0
+    < tests.loc["one-shot - rounds", "high"],
 )
 
 # %%
@@ -286,7 +289,11 @@ share = studying.inside(live, band)
 checking.claim("this run lies in 3 of the 4 bands", share >= 0.75, share)
 
 # %% [markdown]
-# READ_EQUAL
+# Pruning gradually ends 1.3 points above the other two, give or take 0.4. Five
+# rounds and one shot differ by 0.02, give or take 0.8: no difference to see. So
+# at equal training cutting in rounds gains nothing by itself; many small cuts
+# do. Choosing weights by size is worth 5 points over drawing them. And all stay
+# below the dense control, by 4 points at least.
 #
 # Two *networks*, such as the two we just trained, are compared on the same
 # images. McNemar's test looks only at images on which they disagree:
@@ -302,7 +309,9 @@ print(f"p = {mcnemar(table).pvalue:.1e}")
 table
 
 # %% [markdown]
-# READ_MCNEMAR
+# On 358 images only the gradual one is right, on 207 only the other: more than
+# chance. But this says that these two *networks* differ. That the *methods* do,
+# only the seeds can say.
 #
 # ## Rewind the survivors
 #
@@ -490,7 +499,9 @@ checking.claim(
 )
 
 # %% [markdown]
-# READ_STRUCTURE
+# Half of the units go: 98 % of the weights deleted one by one have cut the work
+# to less than a half, for free. The file shrinks as much; zipped it hardly
+# does, because the zeros had been zipped away already.
 #
 # ## Move it yourself
 #

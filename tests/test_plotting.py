@@ -187,6 +187,12 @@ def test_picture_changes_when_the_dot_moves(picture):
     assert (one[:, 500:] == other[:, 500:]).all()  # the image has not
 
 
+def test_limits_are_those_of_the_curves(picture):
+    left = picture.dot.axes
+    assert left.get_ylim()[0] > 30
+    assert left.get_ylim()[1] > 95
+
+
 def test_picture_changes_when_the_image_does(picture):
     one, other = (
         pixels(picture.png(0.5, 0.8, image))
