@@ -15,7 +15,7 @@ run: $(VENV)/ready  ## execute the series, leave readable pages in build/
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache
 	PRUNING_DATA=sample PRUNING_CACHE_DIR="$(CURDIR)/build/test-cache" \
-		$(BIN)/pytest --nbval notebooks/ tests/ --cov=helpers --cov-fail-under=95
+		$(BIN)/pytest --nbval notebooks/ tests/ -n 2 --cov=helpers --cov-fail-under=95
 
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
 	$(BIN)/python -m helpers.building store $(NOTEBOOKS)

@@ -501,4 +501,4 @@ checking.claim("warm, it is faster", warm["compacted"] < warm["full"], warm)
 # ([Blalock et al., 2020](https://arxiv.org/abs/2003.03033)) asks for
 # compression *and* speed-up to be reported, as we did.
 #
-# Next, in the series' plan: does pruning in rounds beat pruning once?
+# Next: does pruning in rounds beat pruning once?

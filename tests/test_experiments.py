@@ -1,6 +1,7 @@
 """Laws of the experiments: what they prune, and that controls are fair."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -175,6 +176,20 @@ def test_the_validation_set_joins_the_training_set(split):
     assert np.array_equal(joined.x_train[-100:], split.x_val)
     assert np.array_equal(joined.y_train[:600], split.y_train)
     assert np.array_equal(joined.x_test, split.x_test)
+
+
+@pytest.mark.parametrize("name", experiments.STUDIES)
+def test_committed_results_are_those_of_the_study(name):
+    path = experiments.RESULTS / f"{name}.csv"
+    for sample in [False] if name in experiments.FULL_ONLY else [False, True]:
+        table = studying.read(path, ["accuracy", "seconds"], sample)
+        for _, axes in experiments.STUDIES[name]:
+            axes = {"seed": experiments.SEEDS, "data": ["mnist"], **axes}
+            axes["seed"] = axes.pop("seeds", axes["seed"])
+            wanted = set(itertools.product(*axes.values()))
+            rows = table[list(axes)].itertuples(index=False, name=None)
+            assert wanted <= set(rows)
+        assert table["accuracy"].between(0.05, 1).all()
 
 
 def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
