@@ -289,7 +289,9 @@ def main(arguments=None):
             for experiment, axes in STUDIES[name]
         ]
         studying.write(
-            pd.concat(tables), RESULTS / f"{name}.csv", f"make study ({name})"
+            pd.concat(tables),
+            RESULTS / f"{name}.csv",
+            f"python -m helpers.experiments {name}",
         )
     minutes = (time.perf_counter() - start) / 60
     print(f"{', '.join(names)}: {minutes:.1f} minutes")

@@ -37,7 +37,7 @@ def fit(
             or one in `frequency` if they have an attribute of that name.
         options: go to Keras' `fit`, whose history is returned.
     """
-    if num_steps < 1 or num_steps % epochs:
+    if epochs < 1 or num_steps < 1 or num_steps % epochs:
         raise ValueError(
             f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
             f"got {num_steps}."

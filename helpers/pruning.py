@@ -1,6 +1,7 @@
 """The bridge between masks and Keras models."""
 
 import gc
+import numbers
 
 import numpy as np
 
@@ -73,14 +74,9 @@ def hold_zeros(model):
     **Changes `model`**, not its weights. For models that were loaded or
     copied, because a saved model keeps its zeros but not its constraints.
     """
-    masks = masks_of(model)
+    masks, deleted = masks_of(model), deleted_units(model)
+    apply_masks(model, {k: ~gone for k, gone in deleted.items()})
     apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
-    for layer in _prunable_layers(model):
-        if layer.bias is not None:
-            bias = layer.bias.numpy()
-            dead = ~masks[layer.name].reshape(-1, bias.size).any(axis=0)
-            if (dead & (bias == 0)).any():
-                _hold(model, layer.bias, ~(dead & (bias == 0)))
 
 
 def masks_of(model):
@@ -91,8 +87,22 @@ def masks_of(model):
     }
 
 
+def deleted_units(model):
+    """Which units have neither weights nor a bias, in layers with any."""
+    deleted = {}
+    for layer in _prunable_layers(model):
+        if layer.bias is not None:
+            kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
+            gone = ~kernel.reshape(-1, bias.size).any(axis=0) & (bias == 0)
+            if gone.any():
+                deleted[layer.name] = gone
+    return deleted
+
+
 def prune_weights(model, sparsity, scope="layer"):
     """A copy of `model` without its smallest weights; biases as they were.
+
+    Weights that are zero already stay so, even beyond `sparsity`.
 
     Args:
         sparsity: fraction of the prunable weights to remove, in [0, 1).
@@ -105,8 +115,12 @@ def prune_weights(model, sparsity, scope="layer"):
     }
     if scope not in scopes:
         raise ValueError(f'`scope` is "layer" or "global"; got {scope!r}.')
-    scores = masking.magnitude_scores(prunable_kernels(model))
-    return _masked_copy(model, scopes[scope](scores, sparsity))
+    kernels = prunable_kernels(model)
+    masks = scopes[scope](masking.magnitude_scores(kernels), sparsity)
+    return _masked_copy(
+        model,
+        {name: mask & (kernels[name] != 0) for name, mask in masks.items()},
+    )
 
 
 def prune_units(model, sparsity):
@@ -144,6 +158,14 @@ def require_built(model):
         raise ValueError(
             f"Model {model.name!r} has no weights yet. Give it an "
             "`Input` layer, or call it once on data."
+        )
+
+
+def require_count(name, value):
+    """Raise a ValueError unless `value` is a whole number, at least 1."""
+    if not (isinstance(value, numbers.Integral) and value >= 1):
+        raise ValueError(
+            f"`{name}` is a whole number, at least 1; got {value!r}."
         )
 
 

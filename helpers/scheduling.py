@@ -17,11 +17,8 @@ def one_shot(final_sparsity):
 def in_rounds(final_sparsity, rounds, steps_per_round):
     """The same fraction of what is left, at the start of each round."""
     masking.require_sparsity(final_sparsity)
-    if rounds < 1 or steps_per_round < 1:
-        raise ValueError(
-            "`rounds` and `steps_per_round` are at least 1; got "
-            f"{rounds} and {steps_per_round}."
-        )
+    pruning.require_count("rounds", rounds)
+    pruning.require_count("steps_per_round", steps_per_round)
 
     def sparsity_at(step):
         number = min(step // steps_per_round + 1, rounds)
@@ -34,6 +31,12 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
     """Along a cubic, fast at first and slow at the end (Zhu, Gupta, 2017)."""
     masking.require_sparsity(final_sparsity)
     masking.require_sparsity(initial_sparsity)
+    if initial_sparsity > final_sparsity:
+        raise ValueError(
+            f"`initial_sparsity` ({initial_sparsity}) is above "
+            f"`final_sparsity` ({final_sparsity}), but pruned weights do not "
+            "come back; exchange them."
+        )
     if not 0 <= begin_step < end_step:
         raise ValueError(
             "`begin_step` is at least 0 and less than `end_step`; got "
@@ -51,7 +54,7 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
 class PruneOnSchedule(keras.callbacks.Callback):
     """Prunes the smallest weights of each layer while the model trains.
 
-    What was pruned stays pruned: zeros have the smallest scores.
+    What was pruned stays pruned, also what was zero before training.
 
     Args:
         schedule: one for all hidden layers, or a dict from layer name.
@@ -63,6 +66,14 @@ class PruneOnSchedule(keras.callbacks.Callback):
 
     def __init__(self, schedule, frequency=50):
         super().__init__()
+        pruning.require_count("frequency", frequency)
+        schedules = schedule.values() if isinstance(schedule, dict) else ()
+        if not all(map(callable, schedules or [schedule])):
+            raise ValueError(
+                "`schedule` is a function from step to sparsity, or a dict of "
+                f"such functions; got {schedule!r}. Pass e.g. "
+                "`scheduling.one_shot(0.9)`."
+            )
         self.schedule, self.frequency = schedule, frequency
         self.sparsities = {}
 
@@ -85,15 +96,19 @@ class PruneOnSchedule(keras.callbacks.Callback):
 
     def _prune(self):
         step, schedule = self._steps_done(), self.schedule
-        kernels = pruning.prunable_kernels(self.model, include_output=True)
         if not isinstance(schedule, dict):
-            schedule = dict.fromkeys(list(kernels)[:-1], schedule)
-        scores = masking.magnitude_scores(
-            {name: kernels[name] for name in schedule}
-        )
+            hidden = pruning.prunable_kernels(self.model)
+            schedule = dict.fromkeys(hidden, schedule)
+        kernels = pruning.prunable_kernels(self.model, include_output=True)
         masks = {}
         for name, sparsity_at in schedule.items():
-            layer = {name: scores[name]}
-            masks |= masking.layerwise_masks(layer, sparsity_at(step))
+            if name not in kernels:
+                raise ValueError(
+                    f"There is no prunable layer {name!r}; pass schedules "
+                    f"for {', '.join(kernels)}."
+                )
+            scores = masking.magnitude_scores({name: kernels[name]})
+            mask = masking.layerwise_masks(scores, sparsity_at(step))[name]
+            masks[name] = mask & (kernels[name] != 0)
         pruning.apply_masks(self.model, masks)
         self.sparsities[step] = masking.sparsity_of(masks)

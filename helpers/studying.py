@@ -11,6 +11,7 @@ import os
 import pathlib
 import platform
 import time
+from collections.abc import Iterable
 
 import joblib
 import numpy as np
@@ -23,6 +24,10 @@ from helpers.caching import cache_folder, whole
 from helpers.fitting import progress
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
+DECIDING = (
+    "networks", "masking", "pruning", "fitting", "training", "scheduling",
+    "compacting",
+)  # fmt: skip
 
 
 def study(
@@ -34,6 +39,9 @@ def study(
     study goes on where it was. Each run is written as soon as it ends. Local
     processes do the work, one thread each; inside
     `joblib.parallel_config(backend="dask")` the workers of that cluster do.
+
+    What decides a run is its settings, its data, the experiment's module and
+    the helpers' own code: if one of them changes, it is run again.
 
     Args:
         experiment: called with `split`, `seed` and one value of each axis;
@@ -67,22 +75,35 @@ def study(
     return pd.DataFrame([row for path in runs for row in _read_rows(path)])
 
 
-def band(table, by, value="accuracy"):
+def band(table, by, value="accuracy", without_seed=None):
     """Where 19 of 20 new seeds are expected, for each group of `by`.
 
     The prediction interval of a normal distribution known from n seeds:
     mean -+ t(0.975, n - 1) * standard deviation * sqrt(1 + 1 / n).
 
+    Args:
+        table: rows with a `seed`, see `study`.
+        by: columns that tell apart what is measured.
+        value: the column to make bands of.
+        without_seed: a seed to leave out: that of a run that is compared
+            with the band.
+
     Returns:
         DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
         an accuracy's interval stay within 0 and 1.
     """
+    table = table[table["seed"] != without_seed]
     groups = table.groupby(list(by))[value]
     seeds = groups.count()
-    if seeds.min() < 2:
+    if table.empty or seeds.min() < 2:
         raise ValueError(
             f"A band needs at least two seeds in each group of {list(by)}; "
-            f"got {seeds.min()} in {seeds.idxmin()}."
+            f"got {seeds.to_dict()}."
+        )
+    if table.duplicated([*by, "seed"]).any():
+        raise ValueError(
+            f"Some seed has several rows in a group of {list(by)}: that would "
+            "not be spread over seeds. Name more columns in `by`."
         )
     spread = stats.t.ppf(0.975, seeds - 1) * np.sqrt(1 + 1 / seeds)
     half = spread * groups.std()
@@ -108,7 +129,7 @@ def describe(expected):
     """A caption that says what the band is."""
     return (
         "lines: this run; bands: where 19 of 20 new seeds are expected "
-        f"(prediction interval from {expected['seeds'].min()} seeds)"
+        f"(prediction interval from {expected['seeds'].min()} other seeds)"
     )
 
 
@@ -137,7 +158,10 @@ def read(path, columns=(), sample=False):
     path, again = pathlib.Path(path), "Make it with `make study`."
     if not path.is_file():
         raise ValueError(f"There is no study file {path}. {again}")
-    table = pd.read_csv(path, comment="#")
+    try:
+        table = pd.read_csv(path, comment="#")
+    except ValueError as error:  # empty, or not a table at all
+        raise ValueError(f"{path} cannot be read: {error}. {again}") from None
     absent = [name for name in (*ALWAYS, *columns) if name not in table]
     if absent:
         raise ValueError(
@@ -153,23 +177,44 @@ def read(path, columns=(), sample=False):
 
 def _all_runs(experiment, seeds, data, sample, axes):
     """What to call `experiment` with, by the file that keeps its rows."""
+    if clash := {"seed", "split"} & set(axes):
+        raise ValueError(f"{clash} cannot be an axis; pass `seeds`, `data`.")
     axes = {"data": data, "seed": seeds, **axes}
-    axes = {name: list(values) for name, values in axes.items()}
-    empty = [name for name, values in axes.items() if not values]
-    if empty:
-        raise ValueError(f"Nothing to study: {empty} has no values.")
+    axes = {name: _values(name, values) for name, values in axes.items()}
     prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
     runs = {}
     for values in itertools.product(*axes.values()):
         run = {**dict(zip(axes, values, strict=True)), "sample": sample}
         decides = [
-            run, prints[run["data"]], inspect.getsource(experiment),
+            run, prints[run["data"]], experiment.__name__, _code(experiment),
             keras.__version__, tf.__version__,
         ]  # fmt: skip
         text = json.dumps(decides, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         runs[_folder(experiment) / f"{digest}.json"] = run
     return runs
+
+
+def _values(name, values):
+    """The values of an axis as a list that can be written as JSON."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(
+            f"`{name}` takes a list of values; got {values!r}. "
+            f"For a single one, pass [{values!r}]."
+        )
+    values = np.asarray(list(values)).tolist()
+    if not values:
+        raise ValueError(f"Nothing to study: `{name}` has no values.")
+    return values
+
+
+def _code(experiment):
+    """A digest of all code that an experiment may reach."""
+    own = [inspect.getsource(inspect.getmodule(experiment))]
+    folder = pathlib.Path(__file__).parent
+    files = [folder / f"{name}.py" for name in DECIDING]
+    text = "".join(own + [path.read_text() for path in files])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _folder(experiment):
@@ -193,10 +238,12 @@ def _run(experiment, name, run):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             measured = experiment(_loaded(data, sample), **axes)
+        rows = measured if isinstance(measured, list) else [measured]
+        if not rows or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"it returned {measured!r}, not a dict or dicts")
     except Exception as error:
         what = f"{experiment.__name__} failed for {run}: {error}"
         raise RuntimeError(what) from error
-    rows = measured if isinstance(measured, list) else [measured]
     source = "sample" if sample else "full"
     about = {"seed": axes.pop("seed"), "data": data, "source": source, **axes}
     seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
@@ -206,10 +253,11 @@ def _run(experiment, name, run):
 @functools.lru_cache(maxsize=2)
 def _loaded(data, sample):
     split = datasets.load(data, sample=sample)
-    if split.is_sample != sample:
+    if split.is_sample and not sample:
         raise ValueError(
-            f"The full data of {data} is not here: connect to the network, "
-            "or set PRUNING_DATA_DIR. Or study the sample (`sample=True`)."
+            f"The full data of {data} is not here: connect to the network or "
+            "set PRUNING_DATA_DIR, and unset PRUNING_DATA. Or study the "
+            "sample (`sample=True`)."
         )
     return split
 

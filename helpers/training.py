@@ -78,8 +78,11 @@ def prune_in_rounds(
 ):
     """Prune a fraction of what is left, train, and again, `rounds` times.
 
-    After round n the density is `(1 - final_sparsity) ** (n / rounds)`, as
-    an exact count of weights (see `pruning.prune_weights`).
+    From a dense `model`, the density after round n is
+    `(1 - final_sparsity) ** (n / rounds)`, as an exact count of weights (see
+    `pruning.prune_weights`); from a sparse one, its own density falls to
+    that of `final_sparsity` in equal ratios. All rounds see the same images
+    in the same order.
 
     Args:
         num_steps: training steps after each pruning, zeros held.
@@ -95,14 +98,21 @@ def prune_in_rounds(
         set's `val_loss` and `val_accuracy`, and what `measure` returns; and
         the network after the last round.
     """
-    if not (isinstance(rounds, int) and rounds > 0):
+    pruning.require_count("rounds", rounds)
+    pruning.require_count("num_steps", num_steps)
+    pruning.prune_weights(model, final_sparsity, scope)  # or refuse it now
+    density = 1 - masking.sparsity_of(pruning.prunable_kernels(model))
+    if density > 0.999:
+        density = 1  # a weight that is zero by chance makes no sparse network
+    if density < 1 - final_sparsity:
         raise ValueError(
-            f"`rounds` is a whole number, at least 1; got {rounds!r}."
+            f"The network is sparser already ({1 - density:.4f}) than "
+            f"`final_sparsity` ({final_sparsity}); pass a higher one."
         )
-    masking.require_sparsity(final_sparsity)
+    ratio = (1 - final_sparsity) / density
     rows = [_round_row(0, model, split, measure)]
     for number in progress(range(1, rounds + 1), "rounds"):
-        sparsity = 1 - (1 - final_sparsity) ** (number / rounds)
+        sparsity = 1 - density * ratio ** (number / rounds)
         model = pruning.prune_weights(model, sparsity, scope)
         if rewind_to is not None:
             rewind(model, rewind_to)
@@ -120,6 +130,7 @@ def rewind(model, to):
     Raises:
         ValueError: `to` has other shapes. Nothing is changed then.
     """
+    pruning.require_built(model)
     pruning.require_built(to)
     shapes = [[a.shape for a in m.get_weights()] for m in (model, to)]
     if shapes[0] != shapes[1]:
@@ -127,15 +138,14 @@ def rewind(model, to):
             f"Cannot rewind a network with weights of shapes {shapes[0]} to "
             f"one with {shapes[1]}; pass the network it started from."
         )
-    masks = pruning.masks_of(model)
+    masks, deleted = pruning.masks_of(model), pruning.deleted_units(model)
     model.set_weights(to.get_weights())
+    pruning.apply_masks(model, {k: ~gone for k, gone in deleted.items()})
     pruning.apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
 
 
 def _round_row(number, model, split, measure):
-    sparsity = masking.sparsity_of(
-        {k: k_ != 0 for k, k_ in pruning.prunable_kernels(model).items()}
-    )
+    sparsity = masking.sparsity_of(pruning.prunable_kernels(model))
     seen = measuring.loss_and_accuracy(model, split.x_val, split.y_val)
     return {
         "round": number,

@@ -63,8 +63,13 @@ def test_gradual_is_the_cubic_of_zhu_and_gupta():
     [
         (scheduling.one_shot, (1.0,), r"\[0, 1\)"),
         (scheduling.in_rounds, (80, 3, 10), r"pass 0\.8"),
-        (scheduling.in_rounds, (0.8, 0, 10), "`rounds`.*got 0 and 10"),
-        (scheduling.in_rounds, (0.8, 3, 0), "got 3 and 0"),
+        (scheduling.in_rounds, (0.8, 0, 10), "`rounds`.*got 0"),
+        (scheduling.in_rounds, (0.8, 2.5, 10), r"`rounds`.*got 2\.5"),
+        (scheduling.in_rounds, (0.8, 3, 0), "`steps_per_round`.*got 0"),
+        (scheduling.gradual, (0.5, 0, 10, 0.9), r"0\.9.*above.*0\.5"),
+        (scheduling.PruneOnSchedule, (0.9,), r"function.*got 0\.9"),
+        (scheduling.PruneOnSchedule, ({"hidden_1": 0.9},), "function"),
+        (scheduling.PruneOnSchedule, (abs, 0), "`frequency`.*got 0"),
         (scheduling.gradual, (-0.1, 0, 10), r"\[0, 1\)"),
         (scheduling.gradual, (0.8, 10, 10), "`end_step`; got 10 and 10"),
         (scheduling.gradual, (0.8, -1, 10), "got -1 and 10"),
@@ -149,6 +154,23 @@ def test_each_layer_can_have_a_schedule_of_its_own(network, split):
     prune = scheduling.PruneOnSchedule(schedule, frequency=2)
     fitting.fit(network, split, 4, callbacks=[prune])
     assert zeros_of(network) == {"hidden_1": 7840, "hidden_2": 0, "output": 30}
+
+
+def test_zeros_from_before_stay_even_beyond_the_schedule(network, split):
+    pruned = pruning.prune_weights(network, 0.9)
+    before = pruned.get_weights()
+    prune = scheduling.PruneOnSchedule(scheduling.one_shot(0.5), frequency=2)
+    fitting.fit(pruned, split, 6, learning_rate=0.05, callbacks=[prune])
+    for start, end in zip(
+        before[:4:2], pruned.get_weights()[:4:2], strict=True
+    ):
+        assert np.array_equal(start == 0, end == 0)
+
+
+def test_a_layer_that_is_not_there_is_named(network, split):
+    prune = scheduling.PruneOnSchedule({"hidden_9": scheduling.one_shot(0.5)})
+    with pytest.raises(ValueError, match="no prunable layer 'hidden_9'"):
+        fitting.fit(network, split, 2, callbacks=[prune])
 
 
 def test_the_output_layer_is_spared_unless_named(network, split):

@@ -125,18 +125,49 @@ def test_a_damaged_row_is_run_again(damage):
 
 def test_another_experiment_or_source_has_rows_of_its_own(monkeypatch):
     here(note, [0], sparsity=[0.5])
-    source = "def note(split, seed, sparsity): changed"
-    monkeypatch.setattr(studying.inspect, "getsource", lambda _: source)
+    own = studying.inspect.getsource
+    monkeypatch.setattr(studying.inspect, "getsource", lambda m: own(m) + "#")
     here(note, [0], sparsity=[0.5])
     assert len(calls()) == 2
+    monkeypatch.setattr(studying, "DECIDING", ("masking",))  # as if edited
+    here(note, [0], sparsity=[0.5])
+    assert len(calls()) == 3
 
 
 @pytest.mark.parametrize("axes", [{"seeds": []}, {"seeds": [0], "data": []}])
 def test_an_empty_axis_is_refused(axes):
-    with pytest.raises(
-        ValueError, match=r"Nothing to study: \['(seed|data)'\]"
-    ):
+    with pytest.raises(ValueError, match=r"Nothing to study: `(seed|data)`"):
         here(note, **axes)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"seeds": 5}, r"`seed` takes a list.*got 5.*pass \[5\]"),
+        ({"seeds": [0], "data": "mnist"}, r"`data` takes a list.*'mnist'"),
+        ({"seeds": [0], "sparsity": 0.3}, r"`sparsity` takes a list.*0\.3"),
+        ({"seeds": [0], "seed": [1]}, "'seed'.*cannot be an axis"),
+    ],
+)
+def test_an_axis_that_is_no_list_is_refused(axes, message):
+    with pytest.raises(ValueError, match=message):
+        here(note, **axes)
+
+
+def test_axes_may_be_arrays():
+    table = here(note, np.arange(2), sparsity=np.array([0.5, 0.9]))
+    assert len(table) == 4
+
+
+def nothing(split, seed):
+    return []
+
+
+def test_an_experiment_that_returns_no_row_is_named():
+    with pytest.raises(
+        RuntimeError, match=r"nothing.*'seed': 0.*returned \[\]"
+    ):
+        here(nothing, [0])
 
 
 def test_a_study_of_the_full_data_does_not_take_the_sample():
@@ -229,7 +260,8 @@ def test_a_killed_study_goes_on_where_it_was():
 
 
 def seeds_of(values, **group):
-    return pd.DataFrame({"accuracy": values, **group})
+    table = pd.DataFrame({"accuracy": values, **group})
+    return table.assign(seed=range(len(table)))
 
 
 def test_band_is_the_prediction_interval():
@@ -246,6 +278,7 @@ def test_nineteen_of_twenty_new_seeds_lie_in_a_band():
     random = np.random.default_rng(0)
     runs = random.normal(0.5, 0.02, (4000, 6))
     table = seeds_of(runs[:, :5].ravel(), run=np.repeat(range(4000), 5))
+    table["seed"] = np.tile(range(5), 4000)
     band = studying.band(table, ["run"])
     new = pd.Series(runs[:, 5], index=range(4000))
     assert studying.inside(new, band, slack=0) == pytest.approx(0.95, abs=0.01)
@@ -270,8 +303,25 @@ def test_bands_are_by_group():
 
 
 def test_one_seed_makes_no_band():
-    with pytest.raises(ValueError, match=r"two seeds.*got 1"):
+    with pytest.raises(ValueError, match=r"two seeds.*got {0\.1: 1}"):
         studying.band(seeds_of([0.5], sparsity=0.1), ["sparsity"])
+    with pytest.raises(ValueError, match=r"two seeds.*got {}"):
+        studying.band(seeds_of([], sparsity=[]), ["sparsity"])
+
+
+def test_rows_of_one_seed_are_no_spread_over_seeds():
+    table = pd.concat([seeds_of([0.5, 0.6], round=n) for n in range(3)])
+    assert len(studying.band(table, ["round"])) == 3
+    table["all"] = 1
+    with pytest.raises(ValueError, match=r"several rows.*Name more columns"):
+        studying.band(table, ["all"])
+
+
+def test_a_seed_can_be_left_out_of_a_band():
+    table = seeds_of([0.9, 0.5, 0.52, 0.54], sparsity=0.1)
+    band = studying.band(table, ["sparsity"], without_seed=0)
+    others = studying.band(table[1:], ["sparsity"])
+    pd.testing.assert_frame_equal(band, others)
 
 
 def test_inside_counts_the_values_in_their_bands():
@@ -286,7 +336,9 @@ def test_inside_counts_the_values_in_their_bands():
 
 def test_the_caption_counts_the_seeds():
     table = seeds_of([0.5, 0.52, 0.54], s=1)
-    assert "from 3 seeds" in studying.describe(studying.band(table, ["s"]))
+    assert "from 3 other seeds" in studying.describe(
+        studying.band(table, ["s"])
+    )
 
 
 # Files
@@ -319,9 +371,10 @@ def test_a_file_with_foreign_columns_is_refused(table, tmp_path):
     studying.write(table, path, "make study")
     with pytest.raises(ValueError, match=r"no columns \['method'\], but \['s"):
         studying.read(path, ["method"], sample=True)
-    path.write_text("x,y\n1,2\n")
-    with pytest.raises(ValueError, match="make study"):
-        studying.read(path)
+    for content in ("x,y\n1,2\n", "", "# made by hand\n"):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=r"note\.csv.*make study"):
+            studying.read(path)
 
 
 def test_a_file_that_is_missing_or_has_other_data_is_refused(table, tmp_path):

@@ -170,6 +170,48 @@ def test_rounds_rewind_before_each_training(trained, model, split, monkeypatch):
             assert np.array_equal(array, np.where(array == 0, 0, first))
 
 
+def test_rounds_go_on_from_the_sparsity_there_is(trained, split):
+    sparse = pruning.prune_weights(trained, 0.5)
+    history, pruned = training.prune_in_rounds(
+        sparse, split, 0.875, rounds=2, num_steps=2
+    )
+    assert history["sparsity"].tolist() == pytest.approx(
+        [0.5, 0.75, 0.875], abs=1e-3
+    )
+    for before, after in zip(
+        kernels_of(sparse).values(), kernels_of(pruned).values(), strict=True
+    ):
+        assert (after[before == 0] == 0).all()
+
+
+def test_rounds_cannot_make_a_network_denser(trained, split):
+    sparse = pruning.prune_weights(trained, 0.9)
+    with pytest.raises(ValueError, match=r"sparser already \(0\.9.*0\.5"):
+        training.prune_in_rounds(sparse, split, 0.5, rounds=2, num_steps=2)
+
+
+def test_rounds_that_would_empty_a_layer_fail_before_training(
+    trained, split, monkeypatch
+):
+    monkeypatch.delattr(training, "fit")
+    with pytest.raises(ValueError, match="leaves nothing of"):
+        training.prune_in_rounds(trained, split, 0.9999, 3, num_steps=2)
+
+
+def test_rewinding_leaves_deleted_units_deleted(trained, split):
+    start = networks.mlp(widths=(32, 24, 16))
+    start.set_weights([w + 0.5 for w in start.get_weights()])
+    pruned = pruning.prune_units(trained, 0.5)
+    for model in (pruned, pruning.copy_of(pruned)):
+        training.rewind(model, to=start)
+        training.fit(model, split, 3)
+        for layer, before in zip(model.layers, pruned.layers, strict=True):
+            dead = ~before.kernel.numpy().any(axis=0)
+            assert not layer.kernel.numpy()[:, dead].any()
+            assert not layer.bias.numpy()[dead].any()
+            assert layer.bias.numpy()[~dead].all()
+
+
 @pytest.mark.parametrize("rounds", [0, -1, 2.5])
 def test_rounds_that_cannot_be_done_are_refused(trained, split, rounds):
     with pytest.raises(ValueError, match=f"at least 1; got {rounds}"):
