@@ -304,7 +304,7 @@ validation.round(4)
 
 # %%
 seeds = studying.read("results/compacted.csv", ["sparsity"], split.is_sample)
-band = studying.band(seeds, ["sparsity"], "val_accuracy")
+band = studying.band(seeds, ["sparsity"], "val_accuracy", without_seed=0)
 fewer = validation["MACs, times fewer"]
 ax = plotting.curves(
     fewer,
