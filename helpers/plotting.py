@@ -137,6 +137,7 @@ class ExplorerPicture:
         left.axis(left.axis())  # the limits are those of the curves
         (self.dot,) = left.plot([0], [0], "o", ms=12, mfc="none", mew=2.5,
                                 color="black", clip_on=False)  # fmt: skip
+        self.dot.set_in_layout(False)
         self.image = right.imshow(
             np.zeros(shape), aspect=aspect, interpolation="nearest"
         )

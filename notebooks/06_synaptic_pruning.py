@@ -466,7 +466,7 @@ ax = plotting.curves(None, lines, "times fewer kernel weights", "test error")
 noise = 100 * np.sqrt(medians * (1 - medians) / 10_000)
 ax.errorbar(medians.index, 100 * medians, yerr=noise, capsize=3, color="C0")
 plotting.caption(
-    ax, "this recipe: medians of 3 seeds, at 56 of 5; bars: standard error of "
+    ax, "this recipe: medians of 3 seeds (6 at 56); bars: standard error of "
     "10,000 test images",
 )  # fmt: skip
 

@@ -191,6 +191,7 @@ def test_limits_are_those_of_the_curves(picture):
     left = picture.dot.axes
     assert left.get_ylim()[0] > 30
     assert left.get_ylim()[1] > 95
+    assert left.get_position().height > 0.6  # nothing far off was laid out
 
 
 def test_picture_changes_when_the_image_does(picture):
