@@ -379,7 +379,7 @@ tickets["density"] = (0.8 ** tickets["round"]).round(3)
 band = studying.band(tickets, ["method", "density"])
 lines = {
     method: (values.index, values)
-    for method in ("step 0", "step 100", "other weights")
+    for method in ("rewound", "other weights")
     for values in [band.loc[method, "mean"]]
 }
 ax = plotting.curves(None, lines, "density", bands=band)
@@ -388,8 +388,7 @@ ax.set_xticklabels(["100 %", "50 %", "21 %", "13 %"])
 ax.minorticks_off()
 ax.invert_xaxis()
 plotting.caption(
-    ax, "rewound to ...; lines: means of 5 seeds; bands: where 19 of 20 new "
-    "seeds are expected",
+    ax, "lines: means of 5 seeds; bands: where 19 of 20 new seeds are expected",
 )  # fmt: skip
 
 # %% [markdown]
@@ -399,9 +398,9 @@ plotting.caption(
 # %%
 by_seed = tickets.set_index(["method", "round", "seed"]).sort_index()
 stop, accuracy = by_seed["early_stop"], 100 * by_seed["accuracy"]
-dense, rows = ("step 0", 0), {}
+dense, rows = ("rewound", 0), {}
 for density, number in {"21 % left": 7, "13.4 % left": 9}.items():
-    won, other = ("step 0", number), ("other weights", number)
+    won, other = ("rewound", number), ("other weights", number)
     rows[density] = {
         "stops at step": stop[won],
         "dense stops at": stop[dense],

@@ -110,8 +110,9 @@ def test_the_dense_control_is_trained_for_equally_long(split, monkeypatch):
     assert steps == [400, 400, 400]  # a fifth of 2,000 on the sample
 
 
+@pytest.mark.parametrize("start_step", [0, 3])
 def test_tickets_are_rewound_and_their_masks_come_from_training(
-    split, monkeypatch
+    split, monkeypatch, start_step
 ):
     seen = []
 
@@ -123,29 +124,30 @@ def test_tickets_are_rewound_and_their_masks_come_from_training(
         return trained, {"early_stop": 1}
 
     monkeypatch.setattr(experiments, "_train_ticket", train)
-    rows = experiments.rewinding(split, seed=0)
-    first = networks.mlp((30, 10), seed=0).get_weights()
+    rows = experiments.rewinding(split, seed=0, start_step=start_step)
     tickets = {
         (row["method"], row["round"]): ticket
         for row, ticket in zip(rows, seen, strict=True)
     }
-    assert len(tickets) == 24
+    assert len(tickets) == (10 if start_step else 14)
+    start = tickets["rewound", 0].get_weights()[0]
+    first = networks.mlp((30, 10), seed=0)
+    at_first = np.array_equal(start, first.get_weights()[0])
+    assert at_first == (start_step == 0)
     for (method, number), ticket in tickets.items():
-        assert nonzeros(ticket)["hidden_1"] == 23_520 - round(
-            (1 - 0.8**number) * 23_520
+        kernel = ticket.get_weights()[0]
+        assert np.count_nonzero(kernel == 0) == round(
+            (1 - 0.8**number) * kernel.size
         )
-        kernel, initial = ticket.get_weights()[0], first[0]
-        if method == "step 0":
-            assert np.array_equal(kernel, np.where(kernel, initial, 0))
-        else:
-            assert not np.array_equal(kernel, np.where(kernel, initial, 0))
-    by_initial = pruning.prune_weights(networks.mlp((30, 10), seed=0), 0.2)
-    assert not np.array_equal(
-        by_initial.get_weights()[0] == 0,
-        tickets["step 0", 1].get_weights()[0] == 0,
-    )  # the masks are those of the trained network
-    for number in (3, 5, 7, 9):
-        one, other = tickets["step 0", number], tickets["other weights", number]
+        same = np.array_equal(kernel, np.where(kernel, start, 0))
+        assert same == (method == "rewound")
+    by_start = pruning.prune_weights(tickets["rewound", 0], 0.2)
+    by_start = by_start.get_weights()[0] == 0
+    by_training = tickets["rewound", 1].get_weights()[0] == 0
+    assert not np.array_equal(by_start, by_training)
+    for number in (3, 5, 7, 9) if start_step == 0 else ():
+        one = tickets["rewound", number]
+        other = tickets["other weights", number]
         assert nonzeros(one) == nonzeros(other)
 
 
