@@ -247,10 +247,10 @@ paired.groupby(["data", "sparsity"]).agg(
 
 # %% [markdown]
 # On digits neurons do fall sooner, up to 80 %: there by 20 points, give or take
-# 7. On clothes they do at 70 %, by 9, give or take 6. At 80 % the gap lies
-# anywhere between -6 and 32, because one seed loses 37 points and another none:
-# our 4 points say as little as a 37 would have said. At 90 % no gap is left to
-# see on either data set.
+# 6. On clothes they do at 70 %, by 8, give or take 5. At 80 % the gap lies
+# anywhere between -1 and 28, because one seed loses 37 points and another none:
+# our 4 points say as little as a 37 would have said. At 90 %, where both are
+# close to guessing, neurons are no longer the ones that fall sooner.
 #
 # **Why do the curves differ?** One guess: a lost weight changes a unit's
 # value a little, a lost unit sets it to zero, and the error spreads. We can
@@ -453,8 +453,8 @@ for label, masks in keep.items():
 #
 # - a unit is a column and a bias, and both must go;
 # - half of the units is two thirds of the weights, 80 % is 91 %;
-# - neurons go sooner than weights: over five seeds, on the fair axis, by 20
-#   points at 80 % of the units on digits and by 9 at 70 % on clothes, where at
+# - neurons go sooner than weights: over six seeds, on the fair axis, by 20
+#   points at 80 % of the units on digits and by 8 at 70 % on clothes, where at
 #   80 % the seeds disagree;
 # - losing a quarter of the units moves the outputs by 28 %, as many weights by
 #   10 %; a fifth of `hidden_4` never fires.

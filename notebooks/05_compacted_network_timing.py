@@ -319,7 +319,7 @@ plotting.caption(ax, studying.describe(band))
 # %%
 share = studying.inside(validation["validation accuracy"], band)
 checking.claim(
-    "this run lies in the band of five seeds, 4 times in 5 or more",
+    "this run lies in the band of five others, 4 times in 5 or more",
     share >= 0.8,
     share,
 )
