@@ -300,10 +300,10 @@ checking.claim("this run lies in 3 of the 4 bands", share >= 0.75, share)
 # %% [markdown]
 # At 0.98 pruning gradually ends 1.4 points above one shot and above five
 # rounds, give or take 0.4; at 0.95 it is still 0.3 above one shot; at 0.9 we
-# see no difference. Five rounds never end above one shot, and at 0.9 end 0.6 below it.
-# So at equal training cutting in rounds gains nothing by itself. Many small
-# cuts do, when little is to be left. Random weights cost 7 points more at 0.98,
-# and all end below the dense control, there by almost 4.
+# see no difference. Five rounds never end above one shot, and at 0.9 end 0.6
+# below it. So at equal training cutting in rounds gains nothing by itself. Many
+# small cuts do, when little is to be left. Random weights cost 7 points more at
+# 0.98, and all end below the dense control, there by almost 4.
 #
 # Two *networks*, such as the two we just trained, are compared on the same
 # images. McNemar's test looks only at images on which they disagree:
