@@ -263,7 +263,7 @@ STUDIES = {
         (recovery, {
             "data": ["fashion_mnist"],
             "kind": ["weights", "units"],
-            "sparsity": [0, 0.9, 0.97],
+            "sparsity": [0, 0.8, 0.9, 0.95, 0.97],
         }),
     ],
     "compacted": [

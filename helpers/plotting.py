@@ -32,7 +32,8 @@ def curves(
     """One line per entry of `lines`, from label to values (or (x, values)).
 
     Accuracies and errors are fractions and drawn in percent. `bands` is a
-    table with `low` and `high`, indexed by label and x: a shaded area each.
+    table with `low` and `high`, indexed by label and x: a shaded area each,
+    with gaps where it has no row for an x of the line.
     """
     ax = ax or plt.subplots()[1]
     percent = "accuracy" in ylabel or "error" in ylabel
@@ -46,7 +47,7 @@ def curves(
             label=label,
         )
         if bands is not None and label in bands.index:
-            ends = scale * bands.loc[label, ["low", "high"]]
+            ends = scale * bands.loc[label, ["low", "high"]].reindex(at)
             ax.fill_between(
                 ends.index, ends["low"], ends["high"],
                 color=line.get_color(), alpha=0.2, linewidth=0,

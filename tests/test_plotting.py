@@ -63,6 +63,14 @@ def test_a_band_is_shaded_between_its_ends_in_the_colour_of_its_line(bands):
     assert tuple(area.get_facecolor()[0][:3]) == pytest.approx(colour)
 
 
+def test_a_band_has_gaps_where_nothing_is_known(bands):
+    x, values = [0.0, 0.2, 0.5, 0.9], [0.9, 0.8, 0.7, 0.6]
+    ax = plotting.curves(x, {"global": values}, "sparsity", bands=bands)
+    (area,) = ax.collections
+    drawn = {x for path in area.get_paths() for x in path.vertices[:, 0]}
+    assert drawn == {0.0, 0.5, 0.9} or drawn == {0.5, 0.9}
+
+
 def test_a_caption_is_below_the_whole_figure():
     fig, axes = plt.subplots(1, 2)
     plotting.caption(axes[0], "bands: five seeds")
