@@ -135,7 +135,8 @@ class ExplorerPicture:
         self.canvas = FigureCanvasAgg(fig)
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
         curves(x, lines, xlabel, ylabel, ax=left)
-        left.axis(left.axis())  # the limits are those of the curves
+        left.margins(y=0.2)  # the dot may lie beside the curves
+        left.axis(left.axis())
         (self.dot,) = left.plot([0], [0], "o", ms=12, mfc="none", mew=2.5,
                                 color="black", clip_on=False)  # fmt: skip
         self.dot.set_in_layout(False)
@@ -156,7 +157,8 @@ class ExplorerPicture:
 
     def png(self, x, accuracy, image):
         """PNG bytes with the dot at (x, accuracy) and `image` at the right."""
-        self.dot.set_data([x], [100 * accuracy])
+        height = np.clip(100 * accuracy, *self.dot.axes.get_ylim())
+        self.dot.set_data([x], [height])
         self.image.set_data(image)
         self.image.set_clim(min(0, np.min(image)), np.max(image) or 1)
         self.canvas.restore_region(self.background)

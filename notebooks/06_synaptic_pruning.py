@@ -429,7 +429,7 @@ claims["published"] = ["", "", "38 (21 %)", "", "0.3 (13.5 %)", "0.5 (21 %)"]
 claims
 
 # %% [markdown]
-# On this network the claims hold. At 21 % the ticket stops 30 % sooner (interval
+# On this network the claims hold. At 21 % the ticket stops 30 % sooner (by
 # 11 to 48) and ends 0.6 points above its own masks on other weights; at 13.4 %
 # it ends 0.4 points above the dense network. Two cautions: the dense network
 # stops at 2,820 of 3,000 steps, so that "sooner" depends on how long we look.

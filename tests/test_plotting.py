@@ -197,9 +197,16 @@ def test_picture_changes_when_the_dot_moves(picture):
 
 def test_limits_are_those_of_the_curves(picture):
     left = picture.dot.axes
-    assert left.get_ylim()[0] > 30
+    assert left.get_ylim()[0] > 20
     assert left.get_ylim()[1] > 95
     assert left.get_position().height > 0.6  # nothing far off was laid out
+
+
+def test_the_dot_is_never_outside(picture):
+    low, high = picture.dot.axes.get_ylim()
+    for accuracy, height in ((0.0, low), (0.8, 80), (9.9, high)):
+        picture.png(0.5, accuracy, np.eye(4, 5))
+        assert picture.dot.get_ydata()[0] == pytest.approx(height)
 
 
 def test_picture_changes_when_the_image_does(picture):
