@@ -89,9 +89,10 @@ MUTANTS = [
     ),
     Mutant(
         "zeros are not held", "pruning",
-        "variable.constraint = KeepMask(mask)\n"
+        "        variable.constraint = KeepMask(mask)\n"
+        "        _forget_compiled_step(model)\n"
         "    variable.assign(variable.constraint(variable))",
-        "variable.assign(KeepMask(mask)(variable))", "pruning",
+        "        variable.assign(KeepMask(mask)(variable))", "pruning",
     ),
     Mutant(
         "a compiled step does not see new masks", "pruning",
@@ -100,9 +101,10 @@ MUTANTS = [
     Mutant(
         "weight pruning zeroes biases", "pruning",
         "        if mask.ndim == 1 and layer.bias is not None:\n"
-        "            _hold(layer.bias, mask)",
+        "            _hold(model, layer.bias, mask)",
         "        if layer.bias is not None:\n"
-        "            _hold(layer.bias, np.zeros(layer.bias.shape))", "pruning",
+        "            _hold(model, layer.bias, np.zeros(layer.bias.shape))",
+        "pruning",
     ),
     Mutant(
         "a layer is skipped", "pruning",
@@ -152,7 +154,7 @@ MUTANTS = [
     ),
     Mutant(
         "rounds remove the same number of weights", "training",
-        "1 - (1 - final_sparsity) ** (number / rounds)",
+        "1 - density * ratio ** (number / rounds)",
         "final_sparsity * number / rounds", "training",
     ),
     Mutant(
@@ -188,7 +190,7 @@ MUTANTS = [
     ),
     Mutant(
         "rows of other code are taken", "studying",
-        "inspect.getsource(experiment),", "0,", "studying",
+        "experiment.__name__, _code(experiment),", "0,", "studying",
     ),
     Mutant(
         "the band is that of the mean", "studying",
@@ -235,7 +237,7 @@ MUTANTS = [
     ),
     Mutant(
         "the slider is not wired", "sliders",
-        'self.slider.observe(self._move, "value")', "pass", "sliders",
+        'control.observe(self._move, "value")', "pass", "sliders",
     ),
     Mutant(
         "the picture does not follow the slider", "sliders",
@@ -253,11 +255,11 @@ MUTANTS = [
     ),
     Mutant(
         "accuracies are drawn as fractions", "plotting",
-        'scale = 100 if "accuracy" in ylabel else 1', "scale = 1", "plotting",
+        "scale = 100 if percent else 1", "scale = 1", "plotting",
     ),
     Mutant(
         "the dot does not move", "plotting",
-        "self.dot.set_data([x], [100 * accuracy])", "pass", "plotting",
+        "self.dot.set_data([x], [height])", "pass", "plotting",
     ),
     Mutant(
         "altered data are accepted", "datasets",
