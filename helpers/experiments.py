@@ -30,10 +30,17 @@ RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 SMALL, LENET = (128, 64), (300, 100)
+UNIT_METHODS = (
+    "units",
+    "weights, same sparsity",
+    "weights, as many left",
+    "random units",
+)
 
 
 def weights(split, seed, method, sparsity):
     """Notebook 02: weights pruned, not retrained."""
+    _require_one_of(("layerwise", "global", "random"), method)
     model = _baseline(split, seed)
     kernels = pruning.prunable_kernels(model)
     scores = masking.magnitude_scores(kernels)
@@ -46,6 +53,7 @@ def weights(split, seed, method, sparsity):
 
 def units(split, seed, method, sparsity):
     """Notebook 03: units pruned, and as many weights, not retrained."""
+    _require_one_of(UNIT_METHODS, method)
     model = _baseline(split, seed)
     norms = masking.unit_scores(pruning.prunable_kernels(model))
     if method == "random units":
@@ -65,6 +73,7 @@ def units(split, seed, method, sparsity):
 
 def recovery(split, seed, kind, sparsity):
     """Notebook 04: retrained for 500 steps, after units for 1,000."""
+    _require_one_of(("weights", "units"), kind)
     model = _baseline(split, seed)
     if kind == "weights":
         pruned, num_steps = pruning.prune_weights(model, sparsity), 500
@@ -119,6 +128,7 @@ def after_equal_steps(split, seed, method, sparsity):
     and "gradual" every 50 steps, both within the first 1,200. "dense" does
     not prune.
     """
+    _require_one_of(("dense", "random", *SCHEDULES), method)
     num_steps = split.steps(2000)
     model = pruning.copy_of(_baseline(split, seed, SMALL))
     if method == "random":
@@ -239,8 +249,7 @@ STUDIES = {
     })],
     "units": [(units, {
         "data": datasets.NAMES,
-        "method": ["units", "weights, same sparsity",
-                   "weights, as many left", "random units"],
+        "method": UNIT_METHODS,
         "sparsity": SPARSITIES,
     })],
     "equal_steps": [
@@ -305,6 +314,11 @@ def _seen(model, split):
         "accuracy": measuring.accuracy(model, split.x_test, split.y_test),
         **measuring.counts(model),
     }
+
+
+def _require_one_of(known, value):
+    if value not in known:
+        raise ValueError(f"got {value!r}; pass one of {', '.join(known)}")
 
 
 def _masked(model, masks):

@@ -69,6 +69,16 @@ def test_as_many_weights_are_left_as_units_leave(split):
     assert rows["units"]["nonzeros"] == pytest.approx(drawn, abs=5)
 
 
+@pytest.mark.parametrize(
+    "experiment",
+    [experiments.weights, experiments.units, experiments.recovery,
+     experiments.equal_steps],
+)  # fmt: skip
+def test_a_method_that_is_not_known_is_refused(split, experiment):
+    with pytest.raises(ValueError, match="got 'layrwise'; pass one of"):
+        experiment(split, 0, "layrwise", 0.5)
+
+
 @pytest.mark.parametrize("kind", ["weights", "units"])
 def test_recovery_keeps_what_was_pruned(split, kind):
     row = experiments.recovery(split, 0, kind, 0.8)
