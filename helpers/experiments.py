@@ -46,8 +46,8 @@ def weights(split, seed, method, sparsity):
     scores = masking.magnitude_scores(kernels)
     if method == "random":
         scores = masking.random_scores(kernels, seed)
-    select = {"global": masking.global_masks}
-    select = select.get(method, masking.layerwise_masks)
+    of_all = method == "global"
+    select = masking.global_masks if of_all else masking.layerwise_masks
     return _seen(_masked(model, select(scores, sparsity)), split)
 
 
@@ -62,12 +62,10 @@ def units(split, seed, method, sparsity):
     if method == "weights, same sparsity":
         pruned = pruning.prune_weights(model, sparsity)
     elif method == "weights, as many left":
-        left = compacting.compact(pruning.prune_units(model, sparsity))
-        macs = measuring.macs_per_layer(left)
-        output = macs.pop("output"), measuring.macs_per_layer(model)["output"]
-        prunable = sum(k.size for k in pruning.prunable_kernels(model).values())
-        fair = 1 - (sum(macs.values()) + output[0] - output[1]) / prunable
-        pruned = pruning.prune_weights(model, fair)
+        macs = measuring.counts(model)["macs"]
+        left = measuring.counts(compacting.compact(pruned))["macs"]
+        prunable = macs - measuring.macs_per_layer(model)["output"]
+        pruned = pruning.prune_weights(model, (macs - left) / prunable)
     return _seen(pruned, split)
 
 
@@ -92,13 +90,10 @@ def compacted(split, seed, sparsity):
     large = {k: v for k, v in kernels.items() if k != "hidden_4"}
     masks = masking.unit_masks(masking.unit_scores(large), sparsity)
     cut = compacting.compact(_masked(model, masks))
-    num_steps = split.steps(2000)
-    return _seen(
-        training.fine_tune(
-            cut, split, num_steps, learning_rate=2e-3, seed=seed
-        ),
-        split,
+    tuned = training.fine_tune(
+        cut, split, split.steps(2000), learning_rate=2e-3, seed=seed
     )
+    return _seen(tuned, split)
 
 
 def rounds(split, seed, fraction):

@@ -26,7 +26,7 @@ from helpers.fitting import progress
 ALWAYS = ("seed", "data", "source")  # columns that every study has
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
-    "compacting",
+    "compacting", "measuring",
 )  # fmt: skip
 
 
@@ -182,11 +182,11 @@ def _all_runs(experiment, seeds, data, sample, axes):
     axes = {"data": data, "seed": seeds, **axes}
     axes = {name: _values(name, values) for name, values in axes.items()}
     prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
-    runs = {}
+    code, runs = _code(experiment), {}
     for values in itertools.product(*axes.values()):
         run = {**dict(zip(axes, values, strict=True)), "sample": sample}
         decides = [
-            run, prints[run["data"]], experiment.__name__, _code(experiment),
+            run, prints[run["data"]], experiment.__name__, code,
             keras.__version__, tf.__version__,
         ]  # fmt: skip
         text = json.dumps(decides, sort_keys=True)
@@ -202,7 +202,7 @@ def _values(name, values):
             f"`{name}` takes a list of values; got {values!r}. "
             f"For a single one, pass [{values!r}]."
         )
-    values = np.asarray(list(values)).tolist()
+    values = [v.item() if isinstance(v, np.generic) else v for v in values]
     if not values:
         raise ValueError(f"Nothing to study: `{name}` has no values.")
     return values

@@ -190,7 +190,7 @@ MUTANTS = [
     ),
     Mutant(
         "rows of other code are taken", "studying",
-        "experiment.__name__, _code(experiment),", "0,", "studying",
+        "experiment.__name__, code,", "0,", "studying",
     ),
     Mutant(
         "the band is that of the mean", "studying",

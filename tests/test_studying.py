@@ -159,6 +159,11 @@ def test_axes_may_be_arrays():
     assert len(table) == 4
 
 
+def test_values_of_an_axis_keep_their_kinds():
+    table = here(note, [0], sparsity=[1, 0.5, "all"])
+    assert table["sparsity"].tolist() == [1, 0.5, "all"]
+
+
 def nothing(split, seed):
     return []
 
