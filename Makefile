@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run test notebooks study sync lint lock clean
+.PHONY: lab run site test notebooks study sync lint lock clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 run: $(VENV)/ready  ## execute the series, leave readable pages in build/
 	$(BIN)/python -m helpers.building run $(NOTEBOOKS)
+
+site: $(VENV)/ready  ## pages whose sliders move without a kernel, in build/site/
+	$(BIN)/python -m helpers.building site $(NOTEBOOKS)
 
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache

@@ -2,19 +2,21 @@
 
 python -m helpers.building store notebooks/*.py    rebuild the .ipynb
 python -m helpers.building run notebooks/*.py      pages in build/
+python -m helpers.building site notebooks/*.py     a web site in build/site/
 """
 
 import argparse
 import base64
+import os
 import pathlib
+import shutil
 import time
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 
-from helpers import caching
+from helpers import caching, publishing
 
 PAGES = pathlib.Path("build")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -36,8 +38,11 @@ METADATA = {
 }
 
 
-def execute(path):
-    """Run a .py notebook in its own folder; returns it with its outputs."""
+def execute(path, **variables):
+    """Run a .py notebook in its own folder; returns it with its outputs.
+
+    The kernel's environment has the `variables`, too.
+    """
     notebook = jupytext.read(path)
     NotebookClient(
         notebook,
@@ -50,7 +55,7 @@ def execute(path):
             "--IPKernelApp.capture_fd_output=False",
             "--IPKernelApp.log_level=40",
         ],
-    ).execute()
+    ).execute(env={**os.environ, **variables})
     return _clean(notebook, path)
 
 
@@ -68,18 +73,30 @@ def store(path):
 
 def run(path):
     """Execute `path` and leave a readable page of it in build/."""
-    PAGES.mkdir(exist_ok=True)
-    page, _ = HTMLExporter().from_notebook_node(execute(path))
-    _write(PAGES / f"{path.stem}.html", page.encode())
+    pages = publishing.titles(_series(path))
+    html = publishing.page(execute(path), path.stem, pages)
+    _write(PAGES / f"{path.stem}.html", html.encode())
+
+
+def site(path):
+    """Execute `path` for build/site/, where sliders move without a kernel."""
+    pages = publishing.titles(_series(path))
+    notebook = execute(path, PRUNING_SITE="1")
+    html = publishing.page(notebook, path.stem, pages)
+    readme = (path.parent.parent / "README.md").read_text()
+    front = publishing.front_page(readme, pages)
+    _write(PAGES / "site" / f"{path.stem}.html", html.encode())
+    _write(PAGES / "site" / "index.html", front.encode())
+    shutil.copy(path.parent / "headline.png", PAGES / "site")
 
 
 def main(arguments=None):
     """Do the named work for each notebook, with a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", choices=["store", "run"])
+    parser.add_argument("work", choices=["store", "run", "site"])
     parser.add_argument("notebooks", nargs="+", type=pathlib.Path)
     options = parser.parse_args(arguments)
-    work = {"store": store, "run": run}[options.work]
+    work = {"store": store, "run": run, "site": site}[options.work]
     for number, path in enumerate(options.notebooks, start=1):
         print(
             f"{number}/{len(options.notebooks)} {path.stem} ...",
@@ -109,7 +126,12 @@ def _clean(notebook, path):
     return notebook
 
 
+def _series(path):
+    return sorted(path.parent.glob("[0-9][0-9]_*.py"))
+
+
 def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with caching.whole(path) as part:
         part.write_bytes(content)
 

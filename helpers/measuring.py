@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from helpers import pruning
 from helpers.backend import quiet, tf
 from helpers.fitting import loss_of
 
@@ -56,6 +57,22 @@ def macs_per_layer(model):
         )
         for layer in model.layers
         if hasattr(layer, "kernel")
+    }
+
+
+def readings(model, x, y):
+    """What an explorer shows of `model`: how well it reads, what is left.
+
+    Weights and units are those of the layers that may be pruned; a unit is
+    left as long as a weight leads to it.
+    """
+    kernels = pruning.prunable_kernels(model).values()
+    incoming = [k.reshape(-1, k.shape[-1]).any(axis=0) for k in kernels]
+    return {
+        "accuracy": accuracy(model, x, y),
+        "weights left": sum(int(np.count_nonzero(k)) for k in kernels),
+        "units left": sum(int(alive.sum()) for alive in incoming),
+        "MACs": sum(macs_per_layer(model).values()),
     }
 
 

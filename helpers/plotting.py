@@ -120,9 +120,9 @@ def with_intervals(tables, xlabel, ylabel, ax=None, column="ms"):
 
 
 class ExplorerPicture:
-    """An explorer's picture: curves with a moving dot, and an image beside.
+    """An explorer's two pictures: curves with a moving ring, and an image.
 
-    The curves are drawn once. A move draws the dot and the image again and
+    The curves are drawn once. A move draws the ring and the image again and
     takes a few milliseconds, where a new figure takes a hundred. The
     image's colours are scaled anew at each move.
     """
@@ -131,40 +131,51 @@ class ExplorerPicture:
         self, x, lines, xlabel, shape, title,
         aspect="equal", ylabel="test accuracy",
     ):  # fmt: skip
-        fig = Figure(figsize=(8.2, 3), dpi=100, layout="constrained")
-        self.canvas = FigureCanvasAgg(fig)
-        left, right = fig.subplots(1, 2, width_ratios=(3, 2))
-        curves(x, lines, xlabel, ylabel, ax=left)
-        left.margins(y=0.2)  # the dot may lie beside the curves
-        left.axis(left.axis())
-        (self.dot,) = left.plot([0], [0], "o", ms=12, mfc="none", mew=2.5,
-                                color="black", clip_on=False)  # fmt: skip
-        self.dot.set_in_layout(False)
-        self.image = right.imshow(
+        left = Figure(figsize=(4.9, 3), dpi=100, layout="constrained")
+        curves(x, lines, xlabel, ylabel, ax=left.subplots())
+        left.axes[0].margins(y=0.2)  # the ring may lie beside the curves
+        left.axes[0].axis(left.axes[0].axis())
+        (self.ring,) = left.axes[0].plot(
+            [0], [0], "o", ms=12, mfc="none", mew=2.5, color="black",
+            clip_on=False, in_layout=False,
+        )  # fmt: skip
+        right = Figure(figsize=(3.4, 3), dpi=100, layout="constrained")
+        self.image = right.subplots().imshow(
             np.zeros(shape), aspect=aspect, interpolation="nearest"
         )
-        right.set(title=title, xticks=[], yticks=[])
-        self.moving = (self.dot, self.image)
-        self._draw_background(fig)
+        right.axes[0].set_title(title)
+        right.axes[0].axis("off")
+        self.canvases = [_background(self.ring), _background(self.image)]
 
-    def _draw_background(self, fig):
-        self.canvas.draw()
-        fig.set_layout_engine("none")
-        for artist in self.moving:
-            artist.set_animated(True)
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(fig.bbox)
-
-    def png(self, x, accuracy, image):
-        """PNG bytes with the dot at (x, accuracy) and `image` at the right."""
-        height = np.clip(100 * accuracy, *self.dot.axes.get_ylim())
-        self.dot.set_data([x], [height])
+    def pngs(self, x, accuracy, image):
+        """Two PNGs: the ring at (x, accuracy), and `image`."""
+        height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
+        self.ring.set_data([x], [height])
         self.image.set_data(image)
         self.image.set_clim(min(0, np.min(image)), np.max(image) or 1)
-        self.canvas.restore_region(self.background)
-        for artist in self.moving:
-            artist.axes.draw_artist(artist)
-        pixels = np.asarray(self.canvas.buffer_rgba())[..., :3]
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
-        return stream.getvalue()
+        return [
+            _redrawn(artist, *canvas)
+            for artist, canvas in zip(
+                (self.ring, self.image), self.canvases, strict=True
+            )
+        ]
+
+
+def _background(artist):
+    """Draw all but `artist`: the canvas, and its pixels to start from."""
+    canvas = FigureCanvasAgg(artist.figure)
+    canvas.draw()
+    artist.figure.set_layout_engine("none")
+    artist.set_animated(True)
+    canvas.draw()
+    return canvas, canvas.copy_from_bbox(artist.figure.bbox)
+
+
+def _redrawn(artist, canvas, background):
+    """PNG bytes of the background with `artist` on it."""
+    canvas.restore_region(background)
+    artist.axes.draw_artist(artist)
+    stream = io.BytesIO()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

@@ -6,9 +6,17 @@ and a page without a kernel all see the same cell output.
 
 import base64
 import html
+import io
+import itertools
+import os
+import pathlib
 
 import ipywidgets as widgets
+import jinja2
 import numpy as np
+from PIL import Image
+
+TEMPLATE = pathlib.Path(__file__).parent / "site" / "explorer.html.j2"
 
 
 class Explorer(widgets.VBox):
@@ -18,11 +26,15 @@ class Explorer(widgets.VBox):
         positions: the values it can take, such as sparsities.
         look: called with a position; returns a dict of readings, from label
             to text or number, one of them "accuracy", and an image (array).
-        draw: called with position, accuracy and image; returns PNG bytes.
+        draw: called with position, accuracy and image; returns pictures, as
+            a list of PNG bytes, always as many.
         start: the position to begin at.
         label: what a position is.
         choices: buttons beside the slider, from name to list of values; the
-            chosen ones are passed to `look` by name.
+            chosen ones are passed to `look` and `draw` by name.
+
+    Attributes:
+        readings: what is shown now, as `look` returned it.
     """
 
     def __init__(
@@ -43,37 +55,96 @@ class Explorer(widgets.VBox):
             )
             for name, values in (choices or {}).items()
         }
-        self.readout, self.image = widgets.HTML(), widgets.Image(format="png")
-        self.image.layout = widgets.Layout(width="100%", max_width="820px")
+        self.readout = widgets.HTML()
+        self.pictures = widgets.Box(layout={"flex_flow": "row wrap"})
         self._look, self._draw = look, draw
         controls = [*self.choices.values(), self.slider]
         for control in controls:
             control.observe(self._move, "value")
-        super().__init__([*controls, self.readout, self.image])
+        super().__init__([*controls, self.readout, self.pictures])
         self._move()
 
     def _move(self, change=None):
-        position = self.slider.value
         chosen = {name: c.value for name, c in self.choices.items()}
+        self.readings, pictures = self._see(self.slider.value, chosen)
+        place, rest = self._words(self.slider.value, self.readings)
+        self.readout.value = (
+            f'<span role="status"><b>{html.escape(place)}</b>'
+            f"{html.escape(rest)}</span>"
+        )
+        self._show(pictures, place + rest)
+
+    def _see(self, position, chosen):
+        """Readings and pictures at a position; of an error, its text."""
         try:
             readings, image = self._look(position, **chosen)
-            picture = self._draw(position, readings["accuracy"], image)
+            return readings, self._draw(
+                position, readings["accuracy"], image, **chosen
+            )
         except Exception as error:  # nobody sees a traceback from a slider
             readings = {type(error).__name__: error}
-            picture = self.image.value
-        self.readout.value = _as_html(self.slider, readings)
-        self.image.value = picture
+            return readings, [x.value for x in self.pictures.children]
+
+    def _words(self, position, readings):
+        """The position, and the readings; lines break between these only."""
+        words = [f"{self.slider.description} {_shown(position)}"]
+        words += [f"{name} {_read(value)}" for name, value in readings.items()]
+        place, *rest = [
+            word.replace(" ", "\N{NO-BREAK SPACE}") for word in words
+        ]
+        return place, "".join(f" · {word}" for word in rest)
+
+    def _show(self, pictures, words):
+        """Change the images in place; `words` are for screen readers."""
+        if not self.pictures.children:
+            self.pictures.children = [_frame() for _ in pictures]
+        for frame, png in zip(self.pictures.children, pictures, strict=True):
+            frame.value, frame.tooltip = png, f"Picture at {words}"
 
     def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a still picture for pages without a kernel."""
+        """The live widget, and a still picture for pages without a kernel.
+
+        With `PRUNING_SITE` set, also a page of HTML in which it moves.
+        """
         bundle = dict(super()._repr_mimebundle_(**kwargs))
         bundle["text/plain"] = (
             f"[slider: {self.slider.description}, "
             f"{len(self.slider.options)} positions; run this cell to move it]"
         )
-        if self.image.value:
-            bundle["image/png"] = base64.b64encode(self.image.value).decode()
+        if self.pictures.children:
+            png = _side_by_side([i.value for i in self.pictures.children])
+            bundle["image/png"] = base64.b64encode(png).decode()
+        if os.environ.get("PRUNING_SITE"):
+            bundle["text/html"] = self.as_html()
         return bundle
+
+    def as_html(self):
+        """A part of a page that shows every position without a kernel.
+
+        Every position of every choice is looked at; the readings, the
+        pictures and the few lines of script that show them are in the text.
+        """
+        controls = [*self.choices.values(), self.slider]
+        values = [[v for _, v in c.options] for c in controls]
+        states = [
+            self._state(place[-1], dict(zip(self.choices, place, strict=False)))
+            for place in itertools.product(*values)
+        ]
+        now = np.ravel_multi_index(
+            [c.index for c in controls], [len(v) for v in values]
+        )
+        template = jinja2.Template(TEMPLATE.read_text(), autoescape=True)
+        return template.render(explorer=self, states=states, first=states[now])
+
+    def _state(self, position, chosen):
+        readings, pictures = self._see(position, chosen)
+        place, rest = self._words(position, readings)
+        pictures = [base64.b64encode(_small(png)).decode() for png in pictures]
+        return {"place": place, "rest": rest, "pictures": pictures}
+
+
+def _frame():
+    return widgets.Image(format="png", layout={"max_width": "100%"})
 
 
 def _shown(value):
@@ -83,13 +154,30 @@ def _shown(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _as_html(slider, readings):
-    position = f"{slider.description} {_shown(slider.value)}"
-    parts = [f"<b>{html.escape(position)}</b>"]
-    for label, value in readings.items():
-        if isinstance(value, float | np.floating):
-            value = f"{100 * value:.1f} %"
-        elif isinstance(value, int | np.integer):
-            value = f"{value:,}"
-        parts.append(f"{html.escape(label)} {html.escape(str(value))}")
-    return f'<span role="status">{" · ".join(parts)}</span>'
+def _read(value):
+    """Fractions in percent, counts with commas, text as it is."""
+    if isinstance(value, float | np.floating):
+        return f"{100 * value:.1f} %"
+    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+
+
+def _side_by_side(pngs):
+    """One PNG of several, all as high as the first."""
+    images = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    whole = Image.new("RGB", (sum(i.width for i in images), images[0].height))
+    left = 0
+    for image in images:
+        whole.paste(image, (left, 0))
+        left += image.width
+    return _png(whole)
+
+
+def _small(png):
+    """The same picture in 64 colours: a third of the bytes."""
+    return _png(Image.open(io.BytesIO(png)).convert("RGB").quantize(64))
+
+
+def _png(image):
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()

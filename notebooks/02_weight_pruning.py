@@ -144,12 +144,14 @@ for name, split in splits.items():
             pruned = pruning.copy_of(models[name])
             pruning.apply_masks(pruned, select(scores, sparsity))
             accuracy = measuring.accuracy(pruned, split.x_test, split.y_test)
-            rows.append((name, method, sparsity, accuracy))
+            zipped = measuring.cost(pruned).zipped_bytes
+            rows.append((name, method, sparsity, accuracy, zipped))
 
 # %% tags=["nbval-ignore-output"]
 columns = ["data", "method", "sparsity"]
-live = pd.DataFrame(rows, columns=[*columns, "accuracy"])
-live = live.set_index(columns)["accuracy"]
+measured = pd.DataFrame(rows, columns=[*columns, "accuracy", "zipped bytes"])
+measured = measured.set_index(columns)
+live = measured["accuracy"]
 sweep = live.unstack(["data", "method"])
 (100 * sweep).round(1)
 
@@ -259,39 +261,54 @@ checking.claim(
 #
 # ## Move it yourself
 #
-# The picture above is still. Before you move the slider: *at 0.9, how many
-# weights does the average pixel have left, out of 1,000? Are they spread
-# evenly over the image?*
+# The slider prunes the real network, and reads 2,000 test images with it. The
+# buttons choose the data set and the method; on the right, how many of its
+# 1,000 weights each pixel has left. *At 0.9, how many does the average pixel
+# have left? Are they spread evenly over the image?*
 
 
 # %%
-def look(sparsity):
+def look(sparsity, data, method):
     """Prune the real network and read 2,000 test images."""
-    masks = masking.layerwise_masks(scores, sparsity)
-    scratch.set_weights(model.get_weights())
+    masks = METHODS[method][1](ranked[data, method], sparsity)
+    scratch.set_weights(models[data].get_weights())
     pruning.apply_masks(scratch, masks)
-    accuracy = measuring.accuracy(scratch, test[0][:2000], test[1][:2000])
-    left = sum(int(mask.sum()) for mask in masks.values())
-    per_pixel = masks["hidden_1"].sum(axis=1).reshape(28, 28)
-    return {"accuracy": accuracy, "weights left": left}, per_pixel
+    x, y = splits[data].x_test[:2000], splits[data].y_test[:2000]
+    readings = measuring.readings(scratch, x, y)
+    readings["zipped bytes"] = measured["zipped bytes"][data, method, sparsity]
+    return readings, masks["hidden_1"].sum(axis=1).reshape(28, 28)
+
+
+def draw(sparsity, accuracy, image, data, method):
+    """The curves of the chosen data set, and the pixels."""
+    return pictures[data].pngs(sparsity, accuracy, image)
 
 
 # %%
 scratch = networks.mlp()
-picture = plotting.ExplorerPicture(
-    SPARSITIES, sweep["mnist"], "sparsity", (28, 28), "weights left per pixel"
-)
+ranked = {
+    (name, method): score(pruning.prunable_kernels(models[name]))
+    for name in splits
+    for method, (score, _) in METHODS.items()
+}
+pictures = {
+    name: plotting.ExplorerPicture(
+        SPARSITIES, sweep[name], "sparsity", (28, 28), "weights left per pixel"
+    )
+    for name in splits
+}
 explorer = sliders.Explorer(
-    np.linspace(0, 0.99, 100).round(2), look, picture.png, start=0.5
-)
+    SPARSITIES, look, draw, start=0.5,
+    choices={"data": list(splits), "method": list(METHODS)},
+)  # fmt: skip
 explorer
 
 # %%
 explorer.slider.value = 0.9
 checking.claim(
     "at sparsity 0.9 the slider counts 238,400 weights left",
-    "weights left 238,400" in explorer.readout.value,
-    explorer.readout.value,
+    explorer.readings["weights left"] == 238_400,
+    explorer.readings,
 )
 
 # %% [markdown]
@@ -336,7 +353,8 @@ checking.claim("it lies between 0.4 and 0.9", 0.4 <= answer <= 0.9, answer)
 #
 # **Exercise 3.** Using the sparsities that global pruning chose above, find one
 # per hidden layer so that at least 90 % of the prunable weights go and accuracy
-# on the validation set is within a point of layerwise pruning at 0.9.
+# on the validation set is at most 5 points below layerwise pruning's at 0.9.
+# (The sample has 333 validation images: chance alone moves them by 3 points.)
 
 # %% tags=["solution"]
 budget = {"hidden_1": 0.9, "hidden_2": 0.92, "hidden_3": 0.9, "hidden_4": 0.7}
@@ -349,7 +367,7 @@ gain = measuring.accuracy(mine, *held_out) - measuring.accuracy(
     pruning.prune_weights(model, 0.9), *held_out
 )
 print(f"sparsity {masking.sparsity_of(masks):.4f}")
-checking.claim("within a point of layerwise, or better", gain > -0.01, gain)
+checking.claim("within 5 points of layerwise, or better", gain > -0.05, gain)
 
 # %% [markdown]
 # ## What would fool you here

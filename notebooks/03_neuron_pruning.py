@@ -92,8 +92,8 @@ left = sum(measuring.macs_per_layer(small).values())
 print(f"weights left: {left:,} of 2,386,000, {left / 2_386_000:.1%}")
 
 # %% [markdown]
-# A third. Deleting a fraction $k$ of the units on both sides of a layer leaves
-# $(1 - k)^2$ of its weights; only the first and last layers have a side that
+# A third. Deleting a fraction *k* of the units on both sides of a layer leaves
+# (1 − *k*)² of its weights; only the first and last layers have a side that
 # stays. The same for all ten sparsities:
 
 
@@ -121,7 +121,7 @@ table.rename_axis("sparsity of units")
 # random, the control.
 
 # %% tags=["nbval-ignore-output"]
-rows = []
+rows, zipped = [], {}
 for name, split in splits.items():
     kernels = pruning.prunable_kernels(models[name])
     norms = masking.unit_scores(kernels)  # only their shapes count here
@@ -141,6 +141,9 @@ for name, split in splits.items():
         for method, pruned in candidates.items():
             accuracy = measuring.accuracy(pruned, split.x_test, split.y_test)
             rows.append((name, method, sparsity, accuracy))
+        for method in ("units", "random units"):
+            small = compacting.compact(candidates[method])
+            zipped[name, method, sparsity] = measuring.cost(small).zipped_bytes
 
 # %% tags=["nbval-ignore-output"]
 columns = ["data", "method", "sparsity"]
@@ -322,46 +325,65 @@ checking.claim(
 #
 # The slider deletes units. On the right, what one unit of the *second* layer
 # sees: the sum of the images its inputs look for, weighted, whole and pruned.
+# MACs and zipped bytes are those of the network without the deleted units.
 # *When will the right half stop looking like the left?*
 
 # %%
-kernels = pruning.prunable_kernels(model)
-scores = masking.unit_scores(kernels)
-test = splits["mnist"].x_test[:2000], splits["mnist"].y_test[:2000]
-favourite = scores["hidden_2"].argmax()
-whole = kernels["hidden_1"] @ kernels["hidden_2"][:, favourite]
+ranked = {}
+for name in splits:
+    norms = masking.unit_scores(pruning.prunable_kernels(models[name]))
+    ranked[name, "units"] = norms
+    ranked[name, "random units"] = masking.random_scores(norms, seed=0)
 
 
-def look(sparsity):
+def fields(data, mask):
+    """What the strongest unit of hidden_2 sees: all, and through `mask`."""
+    first, second = [x.kernel.numpy() for x in models[data].layers[:2]]
+    strongest = second[:, ranked[data, "units"]["hidden_2"].argmax()]
+    seen = first @ np.stack([strongest, strongest * mask], axis=1)
+    return np.hstack(list(seen.T.reshape(2, 28, 28)))
+
+
+# %%
+def look(sparsity, data, method):
     """Prune the real network's units and read 2,000 test images."""
-    masks = masking.unit_masks(scores, sparsity)
-    scratch.set_weights(model.get_weights())
+    masks = masking.unit_masks(ranked[data, method], sparsity)
+    scratch.set_weights(models[data].get_weights())
     pruning.apply_masks(scratch, masks)
-    accuracy = measuring.accuracy(scratch, *test)
-    inputs = kernels["hidden_2"][:, favourite] * masks["hidden_1"]
-    fields = [whole, kernels["hidden_1"] @ inputs]
-    left = sum(int(mask.sum()) for mask in masks.values())
-    readings = {"accuracy": accuracy, "units left": left}
-    return readings, np.hstack([field.reshape(28, 28) for field in fields])
+    x, y = splits[data].x_test[:2000], splits[data].y_test[:2000]
+    readings = measuring.readings(scratch, x, y)
+    readings["weights left"] = table["weights left"][sparsity] - 2_000
+    readings["MACs"] = table["weights left"][sparsity]
+    readings["zipped bytes"] = zipped[data, method, sparsity]
+    return readings, fields(data, masks["hidden_1"])
+
+
+def draw(sparsity, accuracy, image, data, method):
+    """The curves of the chosen data set, and the field."""
+    return pictures[data].pngs(sparsity, accuracy, image)
 
 
 # %%
 scratch = networks.mlp()
-picture = plotting.ExplorerPicture(
-    SPARSITIES, sweep["mnist"], "sparsity of units", (28, 56),
-    "one hidden_2 unit's field: whole | pruned",
-)  # fmt: skip
+pictures = {
+    name: plotting.ExplorerPicture(
+        SPARSITIES, sweep[name], "sparsity of units", (28, 56),
+        "one hidden_2 unit's field: whole | pruned",
+    )
+    for name in splits
+}  # fmt: skip
 explorer = sliders.Explorer(
-    np.linspace(0, 0.99, 100).round(2), look, picture.png, start=0.5
-)
+    SPARSITIES, look, draw, start=0.5,
+    choices={"data": list(splits), "method": ["units", "random units"]},
+)  # fmt: skip
 explorer
 
 # %%
 explorer.slider.value = 0.8
 checking.claim(
     "at sparsity 0.8 the slider counts 540 of 2,700 units left",
-    "units left 540" in explorer.readout.value,
-    explorer.readout.value,
+    explorer.readings["units left"] == 540,
+    explorer.readings,
 )
 
 # %% [markdown]
@@ -382,11 +404,13 @@ checking.claim("it is 96.0 %", round(answer, 3) == 0.96, answer)
 # *largest* norms instead, a quarter of them, and compare.
 
 # %% tags=["solution"]
+scores = ranked["mnist", "units"]
 upside_down = {name: -values for name, values in scores.items()}
 worst = pruning.copy_of(model)
 pruning.apply_masks(worst, masking.unit_masks(upside_down, 0.25))
+x, y = splits["mnist"].x_val, splits["mnist"].y_val
 accuracies = [
-    measuring.accuracy(pruned, *test)
+    measuring.accuracy(pruned, x, y)
     for pruned in (pruning.prune_units(model, 0.25), worst)
 ]
 checking.claim(
@@ -405,7 +429,6 @@ large = {k: v for k, v in scores.items() if k != "hidden_4"}
 spared = pruning.copy_of(model)
 pruning.apply_masks(spared, masking.unit_masks(large, 0.8))
 print(f"{sum(measuring.macs_per_layer(compacting.compact(spared)).values()):,}")
-x, y = splits["mnist"].x_val, splits["mnist"].y_val
 pair = [
     measuring.accuracy(pruned, x, y)
     for pruned in (spared, pruning.prune_units(model, 0.8))

@@ -392,40 +392,37 @@ x, y = split.x_test[:2000], split.y_test[:2000]
 
 
 def look(sparsity):
-    """Prune and compact the real network, then read 2,000 test images."""
-    masks = masking.unit_masks(scores, sparsity)
-    scratch.set_weights(model.get_weights())
-    pruning.apply_masks(scratch, masks)
-    small = compacting.compact(scratch)
+    """Read 2,000 test images with the network cut down to that sparsity."""
+    small = cut[sparsity]
+    readings = measuring.readings(small, x, y)
+    readings["parameters"] = small.count_params()
+    readings["zipped bytes"] = zipped[sparsity]
     shape = np.zeros((4, 100))
-    for row, mask in zip(shape, masks.values(), strict=True):
+    masks = masking.unit_masks(scores, sparsity).values()
+    for row, mask in zip(shape, masks, strict=True):
         for level, units in enumerate((len(mask), mask.sum()), start=1):
             row[50 - round(units / 20) : 50 + round(units / 20)] = level
-    readings = {
-        "accuracy": measuring.accuracy(small, x, y),
-        "parameters": small.count_params(),
-        "MACs": sum(measuring.macs_per_layer(small).values()),
-    }
     return readings, shape
 
 
 # %%
-scratch = networks.mlp()
 positions = np.linspace(0, 0.95, 20).round(2)
+cut = {s: compacting.compact(pruning.prune_units(model, s)) for s in positions}
+zipped = {s: measuring.cost(small).zipped_bytes for s, small in cut.items()}
 line = [look(sparsity)[0]["accuracy"] for sparsity in positions]
 picture = plotting.ExplorerPicture(
     positions, {"compacted": line}, "sparsity of units", (4, 100),
     "units left, hidden_1 (top) to hidden_4", aspect="auto",
 )  # fmt: skip
-explorer = sliders.Explorer(positions, look, picture.png, start=0.5)
+explorer = sliders.Explorer(positions, look, picture.pngs, start=0.5)
 explorer
 
 # %%
 explorer.slider.value = 0.8
 checking.claim(
     "at sparsity 0.8 the slider counts 221,200 MACs",
-    "MACs 221,200" in explorer.readout.value,
-    explorer.readout.value,
+    explorer.readings["MACs"] == 221_200,
+    explorer.readings,
 )
 
 # %% [markdown]

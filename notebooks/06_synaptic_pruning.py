@@ -32,16 +32,16 @@ from helpers import (
 # ## Prune, train an epoch, repeat
 #
 # Brains prune their synapses over years, not in one night. A **round** removes
-# a **pruning fraction** $p$ of what is *left*, then trains. *Five rounds of
+# a **pruning fraction** *p* of what is *left*, then trains. *Five rounds of
 # 20 %: is everything gone?*
 
 # %%
 (1 - 0.8 ** np.arange(6)).round(5)
 
 # %% [markdown]
-# A third is left: after $n$ rounds the density is $(1 - p)^n$. We start as the
-# project did that this notebook grew from, with 784-128-64-10, and save its
-# initial weights *before* training.
+# A third is left: after *n* rounds the density is (1 − *p*)<sup>*n*</sup>. We
+# start as the project did that this notebook grew from, with 784-128-64-10, and
+# save its initial weights *before* training.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")
@@ -556,12 +556,15 @@ def look(number, fraction):
     scratch.set_weights(kept[7 * FRACTIONS.index(fraction) + number])
     seen = [np.count_nonzero(k) / k.size for k in scratch.get_weights()[:4:2]]
     bars = np.arange(50)[::-1, None] < 50 * np.repeat(seen, 20)
-    readings = {
-        "accuracy": measuring.accuracy(scratch, *some),
-        "hidden_1 density": seen[0],
-        "hidden_2 density": seen[1],
-    }
+    readings = measuring.readings(scratch, *some)
+    readings["zipped bytes"] = histories[fraction]["zipped_bytes"][number]
+    readings["hidden_1 density"], readings["hidden_2 density"] = seen
     return readings, bars
+
+
+def draw(number, accuracy, image, fraction):
+    """All three curves; the ring follows the fraction that is chosen."""
+    return picture.pngs(number, accuracy, image)
 
 
 # %%
@@ -572,18 +575,15 @@ picture = plotting.ExplorerPicture(
     (50, 40), "density of hidden_1 and hidden_2",
 )  # fmt: skip
 explorer = sliders.Explorer(
-    range(7), look, picture.png, start=6, label="round",
+    range(7), look, draw, start=6, label="round",
     choices={"fraction": FRACTIONS[::-1]},
 )  # fmt: skip
 explorer
 
 # %%
 explorer.slider.value = 5
-readout = explorer.readout.value
-thin, thick = (
-    float(readout.split(f"{name} density ")[1].split(" %")[0])
-    for name in ("hidden_1", "hidden_2")
-)
+thin = explorer.readings["hidden_1 density"]
+thick = explorer.readings["hidden_2 density"]
 checking.claim("hidden_1 is thinned out more", thin < thick, (thin, thick))
 
 # %% [markdown]

@@ -5,6 +5,7 @@ import base64
 import jupytext
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbclient.exceptions import CellExecutionError
 
 from helpers import building
@@ -40,7 +41,7 @@ picture = plotting.ExplorerPicture(
     [0.0, 0.5], {"a": [0.9, 0.8]}, "sparsity", (2, 2), "mask"
 )
 sliders.Explorer(
-    [0.0, 0.5], lambda p: ({"accuracy": p}, [[0, 1], [1, p]]), picture.png, 0.5
+    [0.0, 0.5], lambda p: ({"accuracy": p}, [[0, 1], [1, p]]), picture.pngs, 0.5
 )
 
 # %% tags=["solution"]
@@ -140,6 +141,38 @@ def test_run_writes_a_page_and_a_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("1/1 02_page ... ")
     files = [p.name for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(files) == ["02_page.html", "02_page.py"]
+
+
+def test_site_has_pages_whose_sliders_move_and_a_front_page(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    (tmp_path / "notebooks").mkdir()
+    path = tmp_path / "notebooks" / "07_build.py"
+    path.write_text(SOURCE)
+    path.with_name("headline.png").write_bytes(b"PNG")
+    (tmp_path / "README.md").write_text(
+        "# Front\n\n[7](notebooks/07_build.ipynb)"
+    )
+    building.main(["site", str(path)])
+    site = tmp_path / "build" / "site"
+    assert sorted(p.name for p in site.iterdir()) == [
+        "07_build.html",
+        "headline.png",
+        "index.html",
+    ]
+    page, front = (
+        BeautifulSoup((site / name).read_text(), "html.parser")
+        for name in ("07_build.html", "index.html")
+    )
+    assert len(page.find_all("input", type="range")) == 1
+    assert len(page.select("section.explorer img")) == 2
+    assert front.find("a", href="07_build.html", string="7")
+
+
+def test_stored_and_run_pages_hold_no_page_of_the_explorer(stored):
+    assert "<section" not in nbformat.writes(stored)
 
 
 def test_a_notebook_that_fails_leaves_the_stored_one_alone(tmp_path):
