@@ -34,7 +34,7 @@ class Explorer(widgets.VBox):
             chosen ones are passed to `look` and `draw` by name.
 
     Attributes:
-        readings: what is shown now, as `look` returned it.
+        readings, pngs: what is shown now, as `look` and `draw` returned it.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class Explorer(widgets.VBox):
             )
             for name, values in (choices or {}).items()
         }
-        self.readout = widgets.HTML()
-        self.pictures = widgets.Box(layout={"flex_flow": "row wrap"})
+        self.readout, self.pictures = widgets.HTML(), widgets.HTML()
+        self.pngs = []
         self._look, self._draw = look, draw
         controls = [*self.choices.values(), self.slider]
         for control in controls:
@@ -66,13 +66,20 @@ class Explorer(widgets.VBox):
 
     def _move(self, change=None):
         chosen = {name: c.value for name, c in self.choices.items()}
-        self.readings, pictures = self._see(self.slider.value, chosen)
-        place, rest = self._words(self.slider.value, self.readings)
-        self.readout.value = (
-            f'<span role="status"><b>{html.escape(place)}</b>'
-            f"{html.escape(rest)}</span>"
+        self.readings, self.pngs = self._see(self.slider.value, chosen)
+        place, rest = (
+            html.escape(words)
+            for words in self._words(self.slider.value, self.readings)
         )
-        self._show(pictures, place + rest)
+        self.readout.value = (
+            '<p role="status" style="margin: 0; line-height: 1.4">'
+            f"<b>{place}</b>{rest}</p>"
+        )
+        self.pictures.value = "".join(
+            f'<img style="max-width: 100%" alt="Picture at {place}{rest}" '
+            f'src="data:image/png;base64,{_base64(png)}">'
+            for png in self.pngs
+        )
 
     def _see(self, position, chosen):
         """Readings and pictures at a position; of an error, its text."""
@@ -83,7 +90,7 @@ class Explorer(widgets.VBox):
             )
         except Exception as error:  # nobody sees a traceback from a slider
             readings = {type(error).__name__: error}
-            return readings, [x.value for x in self.pictures.children]
+            return readings, self.pngs
 
     def _words(self, position, readings):
         """The position, and the readings; lines break between these only."""
@@ -93,13 +100,6 @@ class Explorer(widgets.VBox):
             word.replace(" ", "\N{NO-BREAK SPACE}") for word in words
         ]
         return place, "".join(f" · {word}" for word in rest)
-
-    def _show(self, pictures, words):
-        """Change the images in place; `words` are for screen readers."""
-        if not self.pictures.children:
-            self.pictures.children = [_frame() for _ in pictures]
-        for frame, png in zip(self.pictures.children, pictures, strict=True):
-            frame.value, frame.tooltip = png, f"Picture at {words}"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and a still picture for pages without a kernel.
@@ -111,9 +111,8 @@ class Explorer(widgets.VBox):
             f"[slider: {self.slider.description}, "
             f"{len(self.slider.options)} positions; run this cell to move it]"
         )
-        if self.pictures.children:
-            png = _side_by_side([i.value for i in self.pictures.children])
-            bundle["image/png"] = base64.b64encode(png).decode()
+        if self.pngs:
+            bundle["image/png"] = _base64(_side_by_side(self.pngs))
         if os.environ.get("PRUNING_SITE"):
             bundle["text/html"] = self.as_html()
         return bundle
@@ -137,14 +136,10 @@ class Explorer(widgets.VBox):
         return template.render(explorer=self, states=states, first=states[now])
 
     def _state(self, position, chosen):
-        readings, pictures = self._see(position, chosen)
+        readings, pngs = self._see(position, chosen)
         place, rest = self._words(position, readings)
-        pictures = [base64.b64encode(_small(png)).decode() for png in pictures]
+        pictures = [_base64(_small(png)) for png in pngs]
         return {"place": place, "rest": rest, "pictures": pictures}
-
-
-def _frame():
-    return widgets.Image(format="png", layout={"max_width": "100%"})
 
 
 def _shown(value):
@@ -159,6 +154,10 @@ def _read(value):
     if isinstance(value, float | np.floating):
         return f"{100 * value:.1f} %"
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+
+
+def _base64(png):
+    return base64.b64encode(png).decode()
 
 
 def _side_by_side(pngs):

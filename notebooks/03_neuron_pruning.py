@@ -401,21 +401,21 @@ checking.claim("it is 96.0 %", round(answer, 3) == 0.96, answer)
 
 # %% [markdown]
 # **Exercise 2.** Is the norm a good score at all? Delete the units with the
-# *largest* norms instead, a quarter of them, and compare.
+# *largest* norms instead, half of them, and compare.
 
 # %% tags=["solution"]
 scores = ranked["mnist", "units"]
 upside_down = {name: -values for name, values in scores.items()}
 worst = pruning.copy_of(model)
-pruning.apply_masks(worst, masking.unit_masks(upside_down, 0.25))
+pruning.apply_masks(worst, masking.unit_masks(upside_down, 0.5))
 x, y = splits["mnist"].x_val, splits["mnist"].y_val
 accuracies = [
     measuring.accuracy(pruned, x, y)
-    for pruned in (pruning.prune_units(model, 0.25), worst)
+    for pruned in (pruning.prune_units(model, 0.5), worst)
 ]
 checking.claim(
-    "largest first costs at least 3 points more than smallest first",
-    accuracies[0] - accuracies[1] > 0.03,
+    "largest first costs at least 10 points more than smallest first",
+    accuracies[0] - accuracies[1] > 0.1,
     accuracies,
 )
 

@@ -1,0 +1,332 @@
+"""Readers move the sliders: what they then see is what the helpers compute."""
+
+import base64
+import contextlib
+import io
+import json
+import pathlib
+import re
+import time
+
+import matplotlib
+import numpy as np
+import pytest
+
+from helpers import (
+    building,
+    datasets,
+    measuring,
+    pruning,
+    sliders,
+    training,
+)  # fmt: skip
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = ROOT / "build" / "browser-cache"
+POSITIONS = [0.0, 0.25, 0.5, 0.75, 1.0]
+LINES = {"ours": [0.9, 0.8, 0.7, 0.4, 0.1], "random": [0.9, 0.5, 0.3, 0.1, 0.1]}
+
+SETUP = f"""
+import time
+import numpy as np
+from helpers import plotting, sliders
+positions, lines = {POSITIONS}, {LINES}
+picture = plotting.ExplorerPicture(positions, lines, "x", (5, 5), "kept")
+"""
+LOOK = """
+def look(position):
+    kept = np.arange(25).reshape(5, 5) >= 25 * position
+    return {"accuracy": 1 - position, "weights left": int(kept.sum())}, kept
+"""
+SLOW = LOOK.replace(":\n", ":\n    time.sleep(0.1)\n", 1)
+FAILING = LOOK.replace(
+    ":\n", ":\n    if position > 0.6: raise ValueError('no <unit> left')\n", 1
+)
+SHOW = "sliders.Explorer(positions, look, picture.pngs, start=0.25)"
+
+
+class Shown:
+    """The explorer on a page of JupyterLab, as a reader meets it."""
+
+    def __init__(self, page):
+        self.page = page
+        self.cell = page.locator(".jp-Cell-outputArea:has([role=slider])").last
+        self.handle = self.cell.get_by_role("slider")
+        self.handle.scroll_into_view_if_needed()
+        self.cell.locator("img").nth(1).wait_for()
+
+    def press(self, *keys):
+        self.handle.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def choose(self, name):
+        self.cell.get_by_role("button", name=name, exact=True).click()
+
+    def text(self):
+        words = self.cell.get_by_role("status").inner_text()
+        return words.replace("\N{NO-BREAK SPACE}", " ")
+
+    def wait_for(self, words):
+        end = time.monotonic() + 20
+        while words not in self.text():
+            assert time.monotonic() < end, f"{words!r} not in {self.text()!r}"
+            self.page.wait_for_timeout(20)
+        return self.text()
+
+    def pictures(self):
+        """Bytes of the images."""
+        return [
+            base64.b64decode(image.get_attribute("src").split(",")[1])
+            for image in self.cell.locator("img:visible").all()
+        ]
+
+    def place(self):
+        """Where the slider says it is."""
+        return self.cell.locator(".widget-readout").inner_text()
+
+
+def light(write, look=LOOK):
+    """A notebook with nothing but an explorer."""
+    return write("explorer.ipynb", SETUP, look, SHOW)
+
+
+def expected_pictures(position):
+    """What the helper draws, in this process, in the notebooks' style."""
+    space = {}
+    with matplotlib.rc_context(fname=ROOT / "notebooks" / "matplotlibrc"):
+        exec(SETUP + LOOK, space)  # the cells of the notebook above
+        readings, image = space["look"](position)
+        return space["picture"].pngs(position, readings["accuracy"], image)
+
+
+def test_keys_move_it_and_the_pictures_are_those_the_helper_draws(run, write):
+    shown = Shown(run(light(write)))
+    assert shown.place() == "0.25"
+    assert shown.pictures() == expected_pictures(0.25)
+    shown.press("ArrowRight")
+    shown.wait_for(
+        "x 0.50 · accuracy 50.0 % · weights left 12".replace("x", "sparsity")
+    )
+    assert shown.pictures() == expected_pictures(0.5)
+    shown.press("End")
+    shown.wait_for("sparsity 1.00 · accuracy 0.0 % · weights left 0")
+    assert shown.pictures() == expected_pictures(1.0)
+    shown.press("Home")
+    shown.wait_for("sparsity 0.00 · accuracy 100.0 % · weights left 25")
+
+
+def test_after_fast_dragging_the_last_position_is_shown(run, write):
+    shown = Shown(run(light(write, SLOW)))
+    track = shown.cell.locator(".noUi-base").bounding_box()
+    mouse, y = shown.page.mouse, track["y"] + track["height"] / 2
+    mouse.move(track["x"] + track["width"] / 4, y)
+    mouse.down()
+    for fraction in np.tile([1.0, 0.0], 20):
+        mouse.move(track["x"] + fraction * track["width"], y)
+    mouse.move(track["x"] + track["width"] * 0.75, y)
+    mouse.up()
+    assert shown.place() == "0.75"
+    shown.wait_for("sparsity 0.75 · accuracy 25.0 % · weights left 6")
+    shown.page.wait_for_timeout(1000)  # nothing older arrives later
+    assert "sparsity 0.75" in shown.text()
+    assert shown.pictures() == expected_pictures(0.75)
+
+
+def test_an_error_is_shown_to_the_reader(run, write):
+    shown = Shown(run(light(write, FAILING)))
+    before = shown.pictures()
+    shown.press("End")
+    text = shown.wait_for("ValueError no <unit> left")
+    assert text.startswith("sparsity 1.00")
+    assert shown.pictures() == before
+    shown.press("Home")
+    shown.wait_for("accuracy 100.0 %")
+
+
+def test_it_fits_a_phone_and_says_what_it_is(run, write):
+    page = run(light(write), width=375)
+    shown = Shown(page)
+    shown.press("ArrowRight")
+    words = shown.wait_for("sparsity 0.50")
+    for image in shown.cell.locator("img:visible").all():
+        box = image.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 375
+        words_for_it = image.get_attribute("alt")
+        assert (
+            words_for_it.replace("\N{NO-BREAK SPACE}", " ")
+            == f"Picture at {words}"
+        )
+    assert shown.cell.locator("label", has_text="sparsity").count() == 1
+    shown.cell.screenshot(path=ROOT / "build" / "browser" / "phone.png")
+
+
+def test_a_reopened_notebook_shows_the_still_picture(show):
+    page = show("02_weight_pruning.ipynb")
+    cell = page.locator(".jp-CodeCell:has-text('explorer = sliders')").last
+    image = cell.locator("img")
+    image.scroll_into_view_if_needed()
+    assert image.bounding_box()["width"] > 400
+    assert "Error" not in cell.locator(".jp-OutputArea").inner_text()
+
+
+# The notebooks themselves
+
+
+@pytest.fixture
+def baseline(monkeypatch):
+    """The network that a notebook trained, from the cache that it left."""
+
+    def cached(name):
+        monkeypatch.setenv("PRUNING_CACHE_DIR", str(CACHE))
+        with contextlib.redirect_stdout(io.StringIO()):
+            split = datasets.load(name)
+            return training.baseline(split), split
+
+    return cached
+
+
+def words_of(model, split):
+    """The readings of a network as the slider words them."""
+    readings = measuring.readings(
+        model, split.x_test[:2000], split.y_test[:2000]
+    )
+    names = ("accuracy", "weights left", "units left")
+    return [f"{name} {sliders._read(readings[name])}" for name in names]
+
+
+def test_weights(run, baseline):
+    shown = Shown(run("02_weight_pruning.ipynb"))
+    before = shown.pictures()
+    shown.press("End", "ArrowLeft", "ArrowLeft", "ArrowLeft")  # 0.9
+    text = shown.wait_for("sparsity 0.90")
+    model, split = baseline("mnist")
+    pruned = pruning.prune_weights(model, 0.9)
+    for words in [*words_of(pruned, split), "weights left 238,400"]:
+        assert words in text
+    zipped = measuring.cost(pruned).zipped_bytes
+    assert f"zipped bytes {zipped:,}" in text
+    shown.choose("fashion_mnist")
+    shown.choose("global")
+    shown.press("ArrowLeft")
+    text = shown.wait_for("sparsity 0.80")
+    model, split = baseline("fashion_mnist")
+    pruned = pruning.prune_weights(model, 0.8, scope="global")
+    assert all(words in text for words in words_of(pruned, split))
+    assert all(map(bytes.__ne__, before, shown.pictures()))
+    write_latency(latency(shown))
+
+
+def latency(shown, presses=40):
+    """Milliseconds from key press to changed readout, by the page's clock."""
+    shown.handle.evaluate(WATCH)
+    for number in range(presses):
+        shown.press("ArrowLeft" if number % 2 else "ArrowRight")
+        shown.page.wait_for_function(f"window.waits.length > {number}")
+        shown.page.wait_for_timeout(100)
+    return shown.page.evaluate("window.waits")
+
+
+WATCH = """handle => {
+  const output = handle.closest('.jp-Cell-outputArea');
+  const readout = output.querySelector('[role=status]').parentElement;
+  window.waits = [];
+  let pressed = null;
+  const now = () => performance.now();
+  handle.addEventListener('keydown', () => { pressed = now(); }, true);
+  new MutationObserver(() => {
+    if (pressed !== null) window.waits.push(now() - pressed);
+    pressed = null;
+  }).observe(readout, {childList: true, subtree: true});
+}"""
+
+
+def write_latency(milliseconds):
+    """Into the benchmarks' file, beside whatever else is in it."""
+    path = ROOT / "build" / "benchmarks.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    found["slider: key press to changed readout, ms"] = {
+        "median": round(float(np.median(milliseconds)), 1),
+        "95th percentile": round(float(np.percentile(milliseconds, 95)), 1),
+        "presses": len(milliseconds),
+    }
+    path.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def test_neurons(run, baseline):
+    shown = Shown(run("03_neuron_pruning.ipynb"))
+    shown.press("End", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    text = shown.wait_for("sparsity 0.80")
+    model, split = baseline("mnist")
+    pruned = pruning.prune_units(model, 0.8)
+    accuracy, _, units = words_of(pruned, split)
+    assert accuracy in text
+    assert units in text
+    assert "units left 540" in text
+    assert "MACs 221,200" in text
+    shown.choose("random units")
+    assert "units left 540" in shown.text()
+
+
+def test_threshold(run):
+    shown = Shown(run("07_threshold_pruning.ipynb"))
+    shown.press("Home")
+    shown.wait_for("threshold 0.00")
+    assert "parameters left 3,073" in shown.text()
+    counts = [3073]
+    for place in ("0.01", "0.02", "0.03"):
+        shown.press("ArrowRight")
+        text = shown.wait_for(f"threshold {place}")
+        counts.append(number_after("parameters left", text))
+        assert counts[-1] == 513 + number_after("weights left", text)
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] < counts[0]
+
+
+def test_rounds(run):
+    shown = Shown(run("06_synaptic_pruning.ipynb"))
+    for fraction in ("0.50", "0.20"):
+        shown.choose(fraction)
+        shown.press("Home")
+        for number in range(1, 4):
+            shown.press("ArrowRight")
+            text = shown.wait_for(f"round {number}")
+            left = round(108_544 * (1 - float(fraction)) ** number)
+            assert number_after("weights left", text) == left
+    assert shown.place() == "3"
+
+
+def number_after(label, text):
+    found = re.search(rf"{label} ([\d,]+)", text)
+    return int(found[1].replace(",", ""))
+
+
+# The site
+
+
+def test_sliders_move_on_the_site_without_a_kernel(
+    open_page, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PRUNING_CACHE_DIR", str(CACHE))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "notebooks" / "02_weight_pruning.py"
+    building.main(["site", str(path)])
+    page = open_page(375)
+    page.set_content(
+        (tmp_path / "build/site/02_weight_pruning.html").read_text()
+    )
+    explorer = page.locator("section.explorer")
+    before = explorer.locator("img").first.get_attribute("src")
+    explorer.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    explorer.get_by_label("global").check()
+    text = explorer.get_by_role("status").inner_text()
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("sparsity 0.99")
+    assert "weights left 23,840" in text
+    assert explorer.locator("img").first.get_attribute("src") != before
+    assert explorer.get_by_role("slider").get_attribute("aria-valuetext")
+    boxes = [i.bounding_box() for i in explorer.locator("img").all()]
+    assert all(box["x"] + box["width"] <= 375 for box in boxes)
