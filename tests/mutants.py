@@ -241,8 +241,8 @@ MUTANTS = [
     ),
     Mutant(
         "the picture does not follow the slider", "sliders",
-        "        self.image.value = picture",
-        "        self.image.value = self.image.value or picture", "sliders",
+        "self.pictures.value = ", "self.pictures.value = self.pictures.value or ",
+        "sliders",
     ),
     Mutant(
         "warm-up is not dropped", "measuring",
@@ -258,8 +258,30 @@ MUTANTS = [
         "scale = 100 if percent else 1", "scale = 1", "plotting",
     ),
     Mutant(
-        "the dot does not move", "plotting",
-        "self.dot.set_data([x], [height])", "pass", "plotting",
+        "the ring does not move", "plotting",
+        "self.ring.set_data([x], [height])", "pass", "plotting",
+    ),
+    Mutant(
+        "a page without a kernel begins elsewhere", "sliders",
+        "first=states[now]", "first=states[0]", "sliders",
+    ),
+    Mutant(
+        "the choices are not passed on to the drawing", "sliders",
+        'readings["accuracy"], image, **chosen', 'readings["accuracy"], image',
+        "sliders",
+    ),
+    Mutant(
+        "units without weights count as left", "measuring",
+        ".any(axis=0) for k in kernels]", ".any(axis=0) + 1 for k in kernels]",
+        "measuring",
+    ),
+    Mutant(
+        "links of the site lead to notebooks", "publishing",
+        '({name.stem}.html)"', '({target})"', "publishing",
+    ),
+    Mutant(
+        "pages may load scripts from anywhere", "publishing",
+        'template_name="site"', 'template_name="lab"', "publishing",
     ),
     Mutant(
         "altered data are accepted", "datasets",
