@@ -241,8 +241,8 @@ MUTANTS = [
     ),
     Mutant(
         "the picture does not follow the slider", "sliders",
-        "self.pictures.value = ", "self.pictures.value = self.pictures.value or ",
-        "sliders",
+        "self.pictures.value = ",
+        "self.pictures.value = self.pictures.value or ", "sliders",
     ),
     Mutant(
         "warm-up is not dropped", "measuring",

@@ -51,6 +51,7 @@ EXECUTED = r"""() => {
   const cells = [...document.querySelectorAll('.jp-CodeCell')];
   const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
   const prompt = cell => cell.querySelector('.jp-InputPrompt').textContent;
+  if (document.querySelector('[data-mime-type$="jupyter.error"]')) return true;
   return cells.length && light.dataset.status === 'idle'
     && cells.every(cell => /\[\d+\]/.test(prompt(cell)));
 }"""
