@@ -94,9 +94,12 @@ def test_the_official_cli_reads_the_configuration(npx, tmp_path):
     read = run(
         [*command, ROOT, "--docker-path", tmp_path / "docker"], env=variables
     )
-    found = json.loads(read)["configuration"]
-    assert {k: v for k, v in found.items() if k in SETTINGS} == SETTINGS
-    assert set(found) - set(SETTINGS) == {"configFilePath"}
+    found = json.loads(read)
+    folder = found["workspace"]["workspaceFolder"]
+    written = json.dumps(SETTINGS)
+    written = written.replace("${containerWorkspaceFolder}", folder)
+    found["configuration"].pop("configFilePath")
+    assert found["configuration"] == json.loads(written)
 
 
 def locked():
@@ -157,10 +160,12 @@ class Codespace:
 
 @pytest.fixture(scope="module")
 def codespace(tmp_path_factory):
-    made = Codespace(tmp_path_factory.mktemp("codespace"))
+    folder = tmp_path_factory.mktemp("codespace")
+    made = Codespace(folder)
     made.run(SETTINGS["onCreateCommand"])
     made.run(SETTINGS["updateContentCommand"])
-    return made
+    yield made
+    shutil.rmtree(folder)  # 2 GB that pytest would keep
 
 
 @pytest.fixture(scope="module")
@@ -187,18 +192,12 @@ def test_an_update_of_the_content_needs_no_network(codespace):
 
 
 def test_missing_data_are_tolerated(codespace):
-    shown = codespace.run(
-        SETTINGS["postCreateCommand"], https_proxy=NOWHERE, KERAS_HOME="keras"
-    )
+    shown = codespace.run(SETTINGS["postCreateCommand"], https_proxy=NOWHERE)
     assert shown.count("the full data could not be downloaded") == 2
-    shutil.rmtree(codespace.tree / "keras")
 
 
-def test_nothing_but_the_environment_is_added_to_the_tree(codespace):
-    status = codespace.run("git status --porcelain --ignored")
-    added = {line.split()[-1] for line in status.splitlines()}
-    assert added <= {".conda/", "build/", "pruning_notebooks.egg-info/",
-                     "helpers/__pycache__/", ".cache/"}  # fmt: skip
+def test_git_sees_no_change_of_the_tree(codespace):
+    assert codespace.run("git status --porcelain") == ""
 
 
 def test_the_home_gets_the_settings_of_jupyter(codespace):
