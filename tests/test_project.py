@@ -8,7 +8,9 @@ import pathlib
 import re
 import subprocess
 import tomllib
+import types
 
+import conftest
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -474,3 +476,24 @@ def test_large_folders_are_not_committed():
     assert {".conda/", ".venv/", ".cache/"} <= set(
         text(".gitignore").splitlines()
     )
+
+
+# How the tests are run
+
+
+@pytest.mark.parametrize(
+    ("named", "ignored"),
+    [
+        ("tests/", True),
+        ("tests/test_project.py", True),
+        ("tests/other", True),
+        ("tests/codespace", None),
+        ("tests/codespace/test_codespace.py::test_it", None),
+    ],
+)
+def test_a_folder_of_tests_runs_only_when_named(named, ignored):
+    start = types.SimpleNamespace(dir=ROOT)
+    config = types.SimpleNamespace(args=[named], invocation_params=start)
+    folder = ROOT / "tests/codespace"
+    assert conftest.pytest_ignore_collect(folder, config) is ignored
+    assert conftest.pytest_ignore_collect(folder / "inner", config) is None
