@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run site test notebooks study sync lint lock clean
+.PHONY: lab run site test browser codespace notebooks study sync lint lock clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -19,6 +19,12 @@ test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache
 	PRUNING_DATA=sample PRUNING_CACHE_DIR="$(CURDIR)/build/test-cache" \
 		$(BIN)/pytest --nbval notebooks/ tests/ -n 2 --cov=helpers --cov-fail-under=95
+
+browser: $(VENV)/ready  ## move the sliders in a real browser, screenshots in build/
+	$(BIN)/pytest tests/browser
+
+codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
+	$(BIN)/pytest tests/codespace
 
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
 	$(BIN)/python -m helpers.building store $(NOTEBOOKS)

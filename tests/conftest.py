@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import pathlib
 
 import hypothesis
 import matplotlib
@@ -17,6 +18,21 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, database=None, derandomize=True
 )
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A folder of `tests/` runs only where the command line names it.
+
+    Each has its own target in the Makefile: they are slow, or need what not
+    every machine has. None lets other plugins decide.
+    """
+    here = pathlib.Path(__file__).parent
+    if not collection_path.is_dir() or collection_path.parent != here:
+        return None
+    start = config.invocation_params.dir
+    named = [(start / arg.split("::")[0]).resolve() for arg in config.args]
+    inside = [p for p in named if p.is_relative_to(collection_path)]
+    return None if inside else True
 
 
 @pytest.fixture(autouse=True)

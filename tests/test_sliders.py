@@ -174,6 +174,21 @@ def test_text_is_no_html(where):
     assert tag not in text(shown) + shown.pictures.value
 
 
+def test_descriptions_and_choices_are_no_html():
+    """Widgets escape them, and the names of choices, unless told not to."""
+    tag = "<script>"
+
+    def look(position, **chosen):
+        return {"accuracy": 0.5, **chosen}, np.zeros((2, 2))
+
+    shown = explorer(look=look, label=tag, choices={tag: [tag, "digits"]})
+    for control in (shown.slider, *shown.choices.values()):
+        assert control.description == tag
+        assert not control.description_allow_html
+    assert shown.readout.value.count("&lt;script&gt;") == 3
+    assert tag not in shown.readout.value
+
+
 def test_readings_are_announced_to_screen_readers():
     assert 'role="status"' in text(explorer())
 

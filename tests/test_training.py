@@ -399,6 +399,24 @@ def test_a_damaged_cache_is_trained_again_with_one_notice(split, damage, capfd):
     assert len(cached_folders()) == 1
 
 
+def put_code(folder, leaves):
+    """A network with a function that makes the file `leaves`."""
+    path = str(leaves)
+    act = keras.layers.Lambda(lambda x: (open(path, "w").close(), x)[1])
+    keras.Sequential([keras.Input((784,)), act]).save(folder / "model.keras")
+    leaves.unlink()
+
+
+@pytest.mark.usefixtures("instant_training")
+def test_code_in_the_cache_is_not_run(split, tmp_path, capsys):
+    training.baseline(split)
+    (folder,) = cached_folders()
+    put_code(folder, tmp_path / "left")
+    training.baseline(split)
+    assert "damaged" in capsys.readouterr().out
+    assert not (tmp_path / "left").exists()
+
+
 @pytest.mark.usefixtures("instant_training")
 def test_remains_of_a_killed_training_do_no_harm(split):
     training.baseline(split)
