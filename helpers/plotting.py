@@ -147,8 +147,11 @@ class ExplorerPicture:
         right.axes[0].axis("off")
         self.canvases = [_background(self.ring), _background(self.image)]
 
-    def pngs(self, x, accuracy, image):
-        """Two PNGs: the ring at (x, accuracy), and `image`."""
+    def pngs(self, x, accuracy, image, **chosen):
+        """Two PNGs: the ring at (x, accuracy), and `image`.
+
+        Whatever else is `chosen` in the explorer makes no difference.
+        """
         height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
         self.ring.set_data([x], [height])
         self.image.set_data(image)
@@ -159,6 +162,20 @@ class ExplorerPicture:
                 (self.ring, self.image), self.canvases, strict=True
             )
         ]
+
+
+def picture_of(choice, pictures):
+    """What an explorer draws with: of `pictures`, the one that is chosen.
+
+    Args:
+        choice: name of the explorer's choice that decides.
+        pictures: from its values to `ExplorerPicture`.
+    """
+
+    def draw(x, accuracy, image, **chosen):
+        return pictures[chosen[choice]].pngs(x, accuracy, image)
+
+    return draw
 
 
 def _background(artist):

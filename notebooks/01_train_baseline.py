@@ -312,11 +312,6 @@ def look(fraction, data):
     return readings, keep.reshape(28, 28)
 
 
-def draw(fraction, accuracy, image, data):
-    """Both curves; the ring follows the data set that is chosen."""
-    return picture.pngs(fraction, accuracy, image)
-
-
 # %%
 scratch = networks.mlp()
 fractions = np.linspace(0, 0.95, 20).round(2)
@@ -337,7 +332,7 @@ picture = plotting.ExplorerPicture(
 explorer = sliders.Explorer(
     fractions,
     look,
-    draw,
+    picture.pngs,
     start=0.5,
     label="fraction of pixels hidden",
     choices={"data": list(splits)},

@@ -279,11 +279,6 @@ def look(sparsity, data, method):
     return readings, masks["hidden_1"].sum(axis=1).reshape(28, 28)
 
 
-def draw(sparsity, accuracy, image, data, method):
-    """The curves of the chosen data set, and the pixels."""
-    return pictures[data].pngs(sparsity, accuracy, image)
-
-
 # %%
 scratch = networks.mlp()
 ranked = {
@@ -298,7 +293,7 @@ pictures = {
     for name in splits
 }
 explorer = sliders.Explorer(
-    SPARSITIES, look, draw, start=0.5,
+    SPARSITIES, look, plotting.picture_of("data", pictures), start=0.5,
     choices={"data": list(splits), "method": list(METHODS)},
 )  # fmt: skip
 explorer

@@ -121,7 +121,7 @@ table.rename_axis("sparsity of units")
 # random, the control.
 
 # %% tags=["nbval-ignore-output"]
-rows, zipped = [], {}
+rows = []
 for name, split in splits.items():
     kernels = pruning.prunable_kernels(models[name])
     norms = masking.unit_scores(kernels)  # only their shapes count here
@@ -141,9 +141,6 @@ for name, split in splits.items():
         for method, pruned in candidates.items():
             accuracy = measuring.accuracy(pruned, split.x_test, split.y_test)
             rows.append((name, method, sparsity, accuracy))
-        for method in ("units", "random units"):
-            small = compacting.compact(candidates[method])
-            zipped[name, method, sparsity] = measuring.cost(small).zipped_bytes
 
 # %% tags=["nbval-ignore-output"]
 columns = ["data", "method", "sparsity"]
@@ -329,19 +326,23 @@ checking.claim(
 # *When will the right half stop looking like the left?*
 
 # %%
-ranked = {}
+ranked, seen_by = {}, {}
 for name in splits:
-    norms = masking.unit_scores(pruning.prunable_kernels(models[name]))
+    kernels = pruning.prunable_kernels(models[name])
+    norms = masking.unit_scores(kernels)
     ranked[name, "units"] = norms
     ranked[name, "random units"] = masking.random_scores(norms, seed=0)
+    strongest = kernels["hidden_2"][:, norms["hidden_2"].argmax()]
+    seen_by[name] = kernels["hidden_1"] * strongest
 
-
-def fields(data, mask):
-    """What the strongest unit of hidden_2 sees: all, and through `mask`."""
-    first, second = [x.kernel.numpy() for x in models[data].layers[:2]]
-    strongest = second[:, ranked[data, "units"]["hidden_2"].argmax()]
-    seen = first @ np.stack([strongest, strongest * mask], axis=1)
-    return np.hstack(list(seen.T.reshape(2, 28, 28)))
+# %% tags=["nbval-ignore-output"]
+zipped = {}
+for (name, method), norms in ranked.items():
+    for sparsity in training.progress(SPARSITIES, f"zip {name}, {method}"):
+        pruned = pruning.copy_of(models[name])
+        pruning.apply_masks(pruned, masking.unit_masks(norms, sparsity))
+        small = compacting.compact(pruned)
+        zipped[name, method, sparsity] = measuring.cost(small).zipped_bytes
 
 
 # %%
@@ -355,12 +356,8 @@ def look(sparsity, data, method):
     readings["weights left"] = table["weights left"][sparsity] - 2_000
     readings["MACs"] = table["weights left"][sparsity]
     readings["zipped bytes"] = zipped[data, method, sparsity]
-    return readings, fields(data, masks["hidden_1"])
-
-
-def draw(sparsity, accuracy, image, data, method):
-    """The curves of the chosen data set, and the field."""
-    return pictures[data].pngs(sparsity, accuracy, image)
+    fields = seen_by[data].sum(axis=1), seen_by[data] @ masks["hidden_1"]
+    return readings, np.hstack([f.reshape(28, 28) for f in fields])
 
 
 # %%
@@ -373,7 +370,7 @@ pictures = {
     for name in splits
 }  # fmt: skip
 explorer = sliders.Explorer(
-    SPARSITIES, look, draw, start=0.5,
+    SPARSITIES, look, plotting.picture_of("data", pictures), start=0.5,
     choices={"data": list(splits), "method": ["units", "random units"]},
 )  # fmt: skip
 explorer

@@ -564,11 +564,6 @@ def look(number, fraction):
     return readings, bars
 
 
-def draw(number, accuracy, image, fraction):
-    """All three curves; the ring follows the fraction that is chosen."""
-    return picture.pngs(number, accuracy, image)
-
-
 # %%
 some = split.x_test[:2000], split.y_test[:2000]
 scratch = networks.mlp(widths=(128, 64))
@@ -577,7 +572,7 @@ picture = plotting.ExplorerPicture(
     (50, 40), "density of hidden_1 and hidden_2",
 )  # fmt: skip
 explorer = sliders.Explorer(
-    range(7), look, draw, start=6, label="round",
+    range(7), look, picture.pngs, start=6, label="round",
     choices={"fraction": FRACTIONS[::-1]},
 )  # fmt: skip
 explorer

@@ -168,6 +168,10 @@ def test_there_is_one_title(path):
     assert len(re.findall(r"^# ", prose(path), re.M)) == 1
 
 
+def test_no_formula_needs_a_script_to_be_read(path):
+    assert "$" not in prose(path)
+
+
 def test_cells_are_short(path):
     sizes = [len(cell.source.splitlines()) for cell in code_cells(path)]
     assert max(sizes) <= 20

@@ -246,3 +246,11 @@ def test_moves_leave_no_trail(picture):
 def test_explorers_open_no_figure(picture):
     picture.pngs(0.5, 0.8, np.zeros((4, 5)))
     assert plt.get_fignums() == []
+
+
+def test_the_choice_decides_on_the_picture(picture):
+    other = plotting.ExplorerPicture(X, LINES, "x", (4, 5), "other title")
+    draw = plotting.picture_of("data", {"a": picture, "b": other})
+    seen = 0.5, 0.8, np.zeros((4, 5))
+    for data, expected in (("a", picture), ("b", other)):
+        assert draw(*seen, data=data, method="c") == expected.pngs(*seen)
