@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import pathlib
+import threading
 
 import ipywidgets as widgets
 import jinja2
@@ -56,7 +57,7 @@ class Explorer(widgets.VBox):
             for name, values in (choices or {}).items()
         }
         self.readout, self.pictures = widgets.HTML(), widgets.HTML()
-        self.pngs = []
+        self.pngs, self._turn = [], threading.RLock()
         self._look, self._draw = look, draw
         controls = [*self.choices.values(), self.slider]
         for control in controls:
@@ -65,12 +66,17 @@ class Explorer(widgets.VBox):
         self._move()
 
     def _move(self, change=None):
-        chosen = {name: c.value for name, c in self.choices.items()}
-        self.readings, self.pngs = self._see(self.slider.value, chosen)
-        place, rest = (
-            html.escape(words)
-            for words in self._words(self.slider.value, self.readings)
-        )
+        """Look where the controls are now; they may be moved meanwhile.
+
+        Jupyter may call this from a thread for each control.
+        """
+        with self._turn:
+            chosen = {name: c.value for name, c in self.choices.items()}
+            position = self.slider.value
+            self.readings, self.pngs = self._see(position, chosen)
+            self._show(*map(html.escape, self._words(position, self.readings)))
+
+    def _show(self, place, rest):
         self.readout.value = (
             '<p role="status" style="margin: 0; line-height: 1.4">'
             f"<b>{place}</b>{rest}</p>"

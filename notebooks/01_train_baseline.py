@@ -378,7 +378,7 @@ split, model = splits["mnist"], runs["mnist"].model
 whole = measuring.accuracy(model, split.x_val, split.y_val)
 answer = 0.0
 for fraction in fractions:
-    look("mnist", fraction)  # leaves the blinded network in `scratch`
+    look(fraction, "mnist")  # leaves the blinded network in `scratch`
     if whole - measuring.accuracy(scratch, split.x_val, split.y_val) <= 0.02:
         answer = fraction
 checking.claim(

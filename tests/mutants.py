@@ -262,6 +262,10 @@ MUTANTS = [
         "self.ring.set_data([x], [height])", "pass", "plotting",
     ),
     Mutant(
+        "controls moved at once look at once", "sliders",
+        "with self._turn:", "if True:", "sliders",
+    ),
+    Mutant(
         "a page without a kernel begins elsewhere", "sliders",
         "first=states[now]", "first=states[0]", "sliders",
     ),

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -28,6 +30,9 @@ def png_of(level, width):
     stream = io.BytesIO()
     Image.new("L", (width, 2), round(200 * level)).save(stream, "PNG")
     return stream.getvalue()
+
+
+CHOICES = {"data": ["digits", "clothes"], "fraction": (0.5, 0.25, 0.125)}
 
 
 def text(shown):
@@ -217,6 +222,38 @@ def test_drawing_knows_the_choices():
     assert seen == [(0.5, "digits"), (0.5, "clothes")]
 
 
+def test_controls_moved_from_several_threads_take_turns():
+    inside, worst = [], []
+
+    def slow(position, data, fraction):
+        inside.append(1)
+        worst.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return look_with_choices(position, data, fraction)
+
+    shown = explorer(look=slow, choices=CHOICES)
+    moves = [
+        (shown.slider, (0.0, 0.25) * 5),
+        (shown.choices["data"], ("clothes", "digits") * 5),
+        (shown.choices["fraction"], (0.25, 0.125) * 5),
+    ]
+
+    def move(control, values):
+        for value in values:
+            control.value = value
+
+    threads = [threading.Thread(target=move, args=pair) for pair in moves]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(worst) == 1
+    assert "sparsity 0.25" in text(shown)
+    assert "data digits · half 6.2 %" in text(shown)
+    assert shown.readings["accuracy"] == 0.25
+
+
 def test_output_is_a_live_widget_with_a_still_picture():
     shown = explorer()
     bundle = bundle_of(shown)
@@ -242,9 +279,6 @@ def test_there_is_no_picture_where_nothing_could_be_drawn():
 
 
 # The page without a kernel
-
-
-CHOICES = {"data": ["digits", "clothes"], "fraction": (0.5, 0.25, 0.125)}
 
 
 def page_of(**options):

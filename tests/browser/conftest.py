@@ -48,12 +48,11 @@ OVERRIDES = {  # no news, every cell in the page, nothing written back
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }
 EXECUTED = r"""() => {
-  const cells = [...document.querySelectorAll('.jp-CodeCell')];
-  const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
-  const prompt = cell => cell.querySelector('.jp-InputPrompt').textContent;
   if (document.querySelector('[data-mime-type$="jupyter.error"]')) return true;
-  return cells.length && light.dataset.status === 'idle'
-    && cells.every(cell => /\[\d+\]/.test(prompt(cell)));
+  const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
+  const last = [...document.querySelectorAll('.jp-CodeCell')].at(-1);
+  return light.dataset.status === 'idle'
+    && /\[\d+\]/.test(last.querySelector('.jp-InputPrompt').textContent);
 }"""
 
 
