@@ -233,11 +233,11 @@ def test_weights(run, baseline):
     shown.choose("fashion_mnist")
     shown.choose("global")
     shown.press("ArrowLeft")
-    text = shown.wait_for("sparsity 0.80")
+    shown.wait_for("sparsity 0.80")
     model, split = baseline("fashion_mnist")
     pruned = pruning.prune_weights(model, 0.8, scope="global")
     for words in words_of(pruned, split):
-        assert words in text
+        shown.wait_for(words)
     assert all(map(bytes.__ne__, before, shown.pictures()))
     write_latency(latency(shown))
 
@@ -290,7 +290,7 @@ def test_neurons(run, baseline):
     assert "units left 540" in text
     assert "MACs 221,200" in text
     shown.choose("random units")
-    assert "units left 540" in shown.text()
+    shown.wait_for("units left 540")
 
 
 def test_threshold(run):
