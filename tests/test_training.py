@@ -315,7 +315,7 @@ def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     monkeypatch.setattr(training, "NUM_STEPS", 100)
     training.baseline(split)
     training.baseline(split, widths=(17, 8))
-    training.baseline(split, num_steps=50)
+    training.baseline(split, num_steps=30)
     training.baseline(split, build=networks.lenet)
     assert len(cached_folders()) == 8
 

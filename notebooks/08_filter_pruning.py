@@ -1,0 +1,409 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 8. Prune filters
+#
+# > Does all this carry over to convolution filters?
+#
+# **You'll do**: find out where a convolutional network keeps its weights and
+# where it spends its time, delete half of its filters, retrain it, cut them out
+# for good, and time what is left.
+#
+# **You'll need**: notebooks 3 to 5. Three minutes on two cores, two more if
+# the trained networks are not in the cache.
+
+# %%
+import keras
+import numpy as np
+import pandas as pd
+
+from helpers import (
+    checking, compacting, datasets, masking, measuring, networks, plotting,
+    pruning, sliders, studying, training,
+)  # fmt: skip
+
+# %% [markdown]
+# ## Find a filter's places
+#
+# A **filter** of a convolution puts out a whole image, its **map**. Here are
+# the maps of three filters, 2 x 2 pixels each; the last axis counts the
+# filters, as it counts the units of a Dense layer. *Flatten makes a row of
+# twelve numbers of them. Which of the twelve belong to filter 1?*
+
+# %%
+maps = np.arange(12).reshape(2, 2, 3)
+print("its map:       ", maps[..., 1].ravel())
+alive = np.array([True, False, True])
+print("gone in the row:", np.flatnonzero(~np.tile(alive, 4)))
+
+# %% [markdown]
+# Every third one. So a Dense layer that reads the row loses the *rows* 1, 4, 7
+# and 10 of its kernel with filter 1. A convolution that reads the maps loses
+# one channel of each of its filters.
+#
+# ## Count what filters cost
+#
+# A LeNet-5 in the size that pruning papers use: two convolutions of 5 x 5, each
+# with BatchNormalization, ReLU and max-pooling, then one hidden Dense layer. One
+# network for clothes, one for digits.
+
+# %% tags=["nbval-ignore-output"]
+recipe = {"build": networks.lenet, "num_steps": 1200}
+splits = {name: datasets.load(name) for name in datasets.NAMES}
+models = {n: training.baseline(s, **recipe) for n, s in splits.items()}
+
+# %%
+split, model = splits["fashion_mnist"], models["fashion_mnist"]
+kernels = pruning.prunable_kernels(model, include_output=True)
+costs = pd.DataFrame(
+    {
+        "kernel": {k: " x ".join(map(str, v.shape)) for k, v in kernels.items()},
+        "weights": {k: v.size for k, v in kernels.items()},
+        "MACs": measuring.macs_per_layer(model),
+    }
+)
+costs
+
+# %%
+(100 * costs[["weights", "MACs"]] / costs[["weights", "MACs"]].sum()).round(1)
+
+# %% [markdown]
+# `hidden_1` holds 93 % of the weights and does 17 % of the work; `conv_2` holds
+# 6 % and does 70 %. A convolution uses each weight again at every position, 64
+# times in `conv_2`. Whoever prunes for size looks at the one, whoever prunes
+# for work at the other.
+#
+# ## Delete half of the filters
+#
+# `pruning.prune_units` ranks filters by the L2 norm of their kernels, as it
+# ranks units. `compacting.compact` is the same as for Dense layers, too. *The
+# filters on both sides of `conv_2` are halved. How many of its MACs are left?*
+
+# %%
+kernels = pruning.prunable_kernels(model)
+halved = pruning.prune_units(model, sparsity=0.5)
+small = compacting.compact(halved)
+print(compacting.live_units(halved))
+pd.DataFrame(
+    {
+        name: measuring.macs_per_layer(m)
+        for name, m in {"masked": halved, "compacted": small}.items()
+    }
+)
+
+# %% [markdown]
+# A quarter: half of the filters, each reading half of the channels. Of all MACs
+# 28 % are left. And these are all the arrays of the two networks, from the
+# first filters to the last biases:
+
+# %%
+for name, network in {"masked": halved, "compacted": small}.items():
+    print(name, *[w.shape for w in network.get_weights()])
+
+# %% [markdown]
+# Each convolution is followed by four arrays of its BatchNormalization, scale
+# (gamma), shift (beta) and two running statistics: a filter takes its entries
+# of these along. `hidden_1` reads 16 positions of 50 filters, then of 25. Are
+# the outputs the same, on clothes and on digits?
+
+# %%
+for name, network in models.items():
+    masked = pruning.prune_units(network, sparsity=0.5)
+    cut = compacting.compact(masked)
+    x = splits[name].x_test
+    gap = float(np.abs(np.array(masked(x)) - np.array(cut(x))).max())
+    checking.claim(f"{name}: at most 1e-5 apart", gap <= 1e-5, gap)
+
+# %% [markdown]
+# Yes. That works because such a network is a chain: what leaves a filter enters
+# the next layer and nothing else. Where a filter's map is *added* to others, it
+# cannot go alone. We ask for it anyway, with a block that adds its input to its
+# output:
+
+# %%
+entry = keras.Input((28, 28, 3))
+inside = keras.layers.Conv2D(3, 3, padding="same")(entry)
+exit_ = keras.layers.Flatten()(keras.layers.add([entry, inside]))
+residual = keras.Model(entry, keras.layers.Dense(10)(exit_))
+try:
+    compacting.compact(residual)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ## Scan the layers
+#
+# How much does each layer mind? We prune one layer at a time, without
+# retraining, and read the 5,000 validation images. *Twenty filters, fifty
+# filters, 500 units: which layer will be the most sensitive?*
+
+# %% tags=["nbval-ignore-output"]
+SPARSITIES = [0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9]
+norms = masking.unit_scores(kernels)
+scan = pd.DataFrame(index=SPARSITIES, columns=list(norms), dtype=float)
+for name in training.progress(norms, "layers"):
+    for sparsity in SPARSITIES:
+        masks = masking.unit_masks({name: norms[name]}, sparsity)
+        pruned = pruning.copy_of(model)
+        pruning.apply_masks(pruned, masks)
+        scan.loc[sparsity, name] = measuring.accuracy(
+            pruned, split.x_val, split.y_val
+        )
+(100 * scan).round(1)
+
+# %%
+ax = plotting.curves(
+    SPARSITIES, scan, "sparsity of this layer", "validation accuracy"
+)
+
+# %%
+lost = scan.loc[0] - scan
+checking.claim(
+    "half of hidden_1 costs less than half of either convolution",
+    lost["hidden_1"][0.5] < lost[["conv_1", "conv_2"]].loc[0.5].min(),
+    lost.loc[0.5].to_dict(),
+)
+
+# %% [markdown]
+# READ-SCAN
+#
+# ## Retrain with the filters gone
+#
+# Half of everything is pruned, then 300 steps of training with the masks held;
+# the **control** is the unpruned network, trained for equally long. A counter
+# looks at every step whether a weight, gamma or beta of a pruned filter has
+# come back.
+
+# %% tags=["nbval-ignore-output"]
+rows, tuned = {}, {}
+for name, network in models.items():
+    data = splits[name]
+    pruned = pruning.prune_units(network, sparsity=0.5)
+    gone = pruning.deleted_units(pruned)
+    counter = checking.RevivedWeights({k: ~g for k, g in gone.items()})
+    steps = data.steps(300)
+    tuned[name] = training.fine_tune(pruned, data, steps, callbacks=[counter])
+    stages = {
+        "before": network,
+        "pruned": pruned,
+        "retrained": tuned[name],
+        "control": training.fine_tune(network, data, steps),
+    }
+    rows[name] = {
+        stage: measuring.accuracy(m, data.x_test, data.y_test)
+        for stage, m in stages.items()
+    }
+    rows[name]["revived"] = counter.worst
+
+# %% tags=["nbval-ignore-output"]
+(100 * pd.DataFrame(rows).T).round(2)
+
+# %%
+for name, row in rows.items():
+    checking.claim(
+        f"{name}: no pruned entry came back at any step", row["revived"] == 0
+    )
+    checking.claim(
+        f"{name}: retraining regains over half of what pruning cost",
+        row["retrained"] > (row["pruned"] + row["before"]) / 2,
+        row,
+    )
+    checking.claim(
+        f"{name}: it ends within 8 points of the control",
+        row["control"] - row["retrained"] < 0.08,
+        row,
+    )
+
+# %%
+for name, network in tuned.items():
+    cut = compacting.compact(network)
+    x = splits[name].x_test
+    gap = float(np.abs(np.array(network(x)) - np.array(cut(x))).max())
+    checking.claim(f"{name}: still at most 1e-5 apart", gap <= 1e-5, gap)
+    print(compacting.live_units(network))
+
+# %% [markdown]
+# READ-TUNE
+#
+# ## Rank by what filters do
+#
+# A norm looks at the kernel only. `pruning.activation_scores` looks at what
+# comes out: for each filter the mean of |what the next layer reads of it|, over
+# 1,000 training images. *Will the two criteria choose the same filters?*
+
+# %% tags=["nbval-ignore-output"]
+activity = pruning.activation_scores(model, split.x_train[:1000])
+chosen = [masking.unit_masks(scores, 0.5) for scores in (norms, activity)]
+for name in norms:
+    same = int((chosen[0][name] & chosen[1][name]).sum())
+    print(f"{name}: {same} of {chosen[0][name].sum()} kept by both")
+
+# %% [markdown]
+# If filters were drawn at random, half of those that one criterion keeps would
+# be kept by the other. Which one is better? Not to be told from one run: five
+# seeds, each compared with itself. Filters are deleted by either criterion or
+# drawn at random, cut out, and the network trained for 300 steps.
+
+# %% tags=["nbval-ignore-output"]
+from statsmodels.stats.weightstats import DescrStatsW
+
+columns = ["method", "sparsity"]
+seeds = studying.read("results/filters.csv", columns, split.is_sample)
+by_seed = seeds.pivot(index="seed", columns=columns, values="accuracy")
+behind = 100 * by_seed.drop(columns="dense").sub(by_seed["dense", 0], axis=0)
+behind.agg(
+    lambda points: "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+        points.mean(), *DescrStatsW(points).tconfint_mean()
+    )
+).unstack("sparsity")
+
+# %% tags=["nbval-ignore-output"]
+pairs = {"norm - random": ("norm", "random"),
+         "activation - random": ("activation", "random"),
+         "norm - activation": ("norm", "activation")}  # fmt: skip
+pd.DataFrame(
+    {
+        (label, sparsity): {
+            "points": (100 * (by_seed[a] - by_seed[b])[sparsity]).mean(),
+            "better in": (by_seed[a] > by_seed[b])[sparsity].sum(),
+        }
+        for label, (a, b) in pairs.items()
+        for sparsity in (0.5, 0.75)
+    }
+).T.round(2)
+
+# %% [markdown]
+# READ-STUDY
+#
+# ## Time it
+#
+# Three sizes, 100 images per call in LiteRT, in turns. *3.5 times fewer MACs at
+# a sparsity of 0.5, 12 times fewer at 0.75: how many times faster?*
+
+# %% tags=["nbval-ignore-output"]
+family = {"full": model, "masked 50%": halved, "compacted 50%": small}
+three_quarters = pruning.prune_units(model, sparsity=0.75)
+family["compacted 75%"] = compacting.compact(three_quarters)
+images = np.resize(split.x_test, (1000, 784))
+timed = {
+    batch_size: measuring.latency(family, images, batch_size, "litert")
+    for batch_size in (1, 100)
+}
+macs = pd.Series({k: measuring.counts(m)["macs"] for k, m in family.items()})
+
+# %% tags=["nbval-ignore-output"]
+table = pd.DataFrame({"MACs, times fewer": macs["full"] / macs})
+for batch_size, times in timed.items():
+    table[f"batch {batch_size}, times faster"] = [
+        f"{r.speed_up:.1f} [{r.speed_up_low:.1f}, {r.speed_up_high:.1f}]"
+        for r in times.itertuples()
+    ]
+    table[f"batch {batch_size}, ms"] = times["ms"].round(3)
+table.round(1)
+
+# %%
+fewer = macs["full"] / macs
+print(fewer.round(2).to_dict())
+speed = timed[100]["speed_up"]
+checking.claim(
+    "masking makes it less than 1.3 times faster",
+    speed["masked 50%"] < 1.3,
+    speed.to_dict(),
+)
+checking.claim(
+    "compacted at 75 % it is over twice as fast",
+    speed["compacted 75%"] > 2,
+    speed.to_dict(),
+)
+checking.claim(
+    "but it gains less than the MACs do",
+    speed["compacted 75%"] < fewer["compacted 75%"],
+    speed.to_dict(),
+)
+
+# %% [markdown]
+# Where does the rest go? We cut the network off after each stage and time the
+# pieces; the difference between two is what the stage in between takes.
+
+# %% tags=["nbval-ignore-output"]
+def pieces(network):
+    """The network up to each of its stages."""
+    ends = {"conv_1": 2, "norm, relu, pool 1": 5, "conv_2": 6,
+            "norm, relu, pool 2": 9, "dense": 12}  # fmt: skip
+    return {
+        stage: keras.Sequential([keras.Input((784,)), *network.layers[:end]])
+        for stage, end in ends.items()
+    }
+
+
+stages = pd.DataFrame()
+for label in ("full", "compacted 75%"):
+    parts = pieces(family[label])
+    times = measuring.latency(parts, images, 100, "litert")["ms"]
+    work = pd.Series({k: measuring.counts(m)["macs"] for k, m in parts.items()})
+    stages[f"{label}, MACs"] = work.diff().fillna(work.iloc[0]).astype(int)
+    stages[f"{label}, ms"] = times.diff().fillna(times.iloc[0]).round(3)
+stages
+
+# %% [markdown]
+# READ-STAGES
+#
+# ## Move it yourself
+#
+# The slider deletes filters and units of all layers. On the right the twenty
+# maps of `conv_1` for one image of clothes, after pooling. *Whose maps vanish
+# first: the dark ones or the bright ones?*
+
+# %% tags=["nbval-ignore-output"]
+positions = np.linspace(0, 0.95, 20).round(2)
+prices = {}
+for sparsity in training.progress(positions, "pricing"):
+    pruned = pruning.prune_units(model, sparsity)
+    cost = measuring.cost(compacting.compact(pruned))
+    prices[sparsity] = {"MACs": cost.macs, "zipped bytes": cost.zipped_bytes}
+
+# %%
+x, y = split.x_test[:500], split.y_test[:500]
+
+
+def look(sparsity):
+    """Prune the real network, read 500 images and show one's maps."""
+    masks = masking.unit_masks(norms, sparsity)
+    scratch.set_weights(model.get_weights())
+    pruning.apply_masks(scratch, masks)
+    left = [masks[name].sum() for name in ("conv_1", "conv_2")]
+    readings = {
+        "accuracy": measuring.accuracy(scratch, x, y),
+        "weights left": sum(np.count_nonzero(w) for w in scratch.get_weights()),
+        "filters left": int(sum(left)),
+        **prices[sparsity],
+    }
+    shown = np.array(first_maps(x[:1]))[0].transpose(2, 0, 1)
+    return readings, np.block([list(row) for row in shown.reshape(4, 5, 12, 12)])
+
+
+# %%
+scratch = networks.lenet()
+first_maps = keras.Sequential([keras.Input((784,)), *scratch.layers[:5]])
+line = [look(sparsity)[0]["accuracy"] for sparsity in positions]
+picture = plotting.ExplorerPicture(
+    positions, {"not retrained": line}, "sparsity of filters and units",
+    (48, 60), "the 20 maps of conv_1",
+)  # fmt: skip
+explorer = sliders.Explorer(positions, look, picture.png, start=0.5)
+explorer
+
+# %%
+explorer.slider.value = 0.75
+checking.claim(
+    "at 0.75 the slider counts 17 of 70 filters left and 193,250 MACs",
+    "filters left 17" in explorer.readout.value
+    and "MACs 193,250" in explorer.readout.value,
+    explorer.readout.value,
+)
