@@ -65,10 +65,10 @@ def _drop_dead_units(stages, weights, alive):
             _refuse_constant(layer if reads.any() else reader)
         if not (living & (silent | unread)).any():
             continue
-        emitted, exact = _emitted(layer, after, weights)
-        exact &= getattr(reader, "padding", "valid") == "valid"
-        exact &= reader.use_bias
-        dead = living & (unread | silent & (exact | (emitted == 0)))
+        emitted, constant = _emitted(layer, after, weights)
+        pads = getattr(reader, "padding", "valid") != "valid"
+        constant &= (emitted == 0) | (reader.use_bias and not pads)
+        dead = living & (unread | silent & constant)
         if reader.use_bias:
             weights[reader.name][1] += (emitted * dead) @ reads.sum(axis=0)
         reads[:, dead] = 0

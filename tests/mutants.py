@@ -257,12 +257,16 @@ MUTANTS = [
     ),
     Mutant(
         "constants are folded into padded convolutions", "compacting",
-        '        exact &= getattr(reader, "padding", "valid") == "valid"\n', "",
-        "compacting",
+        "(reader.use_bias and not pads)", "reader.use_bias", "compacting",
     ),
     Mutant(
         "constants without a bias to go to are lost", "compacting",
-        "        exact &= reader.use_bias\n", "", "compacting",
+        "(reader.use_bias and not pads)", "(not pads)", "compacting",
+    ),
+    Mutant(
+        "one position speaks for all", "compacting",
+        "np.isclose(values, values[0], rtol=1e-6).all(axis=0)",
+        "np.isfinite(values[0])", "compacting",
     ),
     Mutant(
         "filters with a scale of zero are not seen", "compacting",

@@ -372,6 +372,21 @@ def test_a_normalization_after_the_flattening_is_cut_too(split):
     assert gap(model, small, split.x_test) <= 1e-5 * scale(model, split)
 
 
+def test_a_filter_that_is_constant_at_no_two_positions_stays(split):
+    layers = keras.layers
+    norm = layers.BatchNormalization(name="norm")
+    model = conv_net(layers.Flatten(), norm, reader="flat")
+    kernel, bias = model.get_layer("filters").get_weights()
+    kernel[..., 2] = 0
+    model.get_layer("filters").set_weights([kernel, bias])
+    gamma, beta, *moving = norm.get_weights()
+    gamma[2] = beta[2] = 0  # zero at the first position, not at the others
+    norm.set_weights([gamma, beta, *moving])
+    small = compacting.compact(model)
+    assert small.get_layer("filters").filters == 8
+    assert gap(model, small, split.x_test) <= 1e-5 * scale(model, split)
+
+
 @hypothesis.given(
     seed=st.integers(0, 999),
     masks=st.tuples(
