@@ -308,7 +308,7 @@ STUDIES = {
     ],
     "rewinding": [(rewinding, {"seeds": range(5), "start_step": [0]})],
 }  # fmt: skip
-FULL_ONLY = {"rewinding"}
+FULL_ONLY = {"filters", "rewinding"}
 
 
 def main(arguments=None):

@@ -25,7 +25,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, studying, training,
+    pruning, sliders, staging, studying, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -173,7 +173,9 @@ checking.claim(
 )
 
 # %% [markdown]
-# READ-SCAN
+# `conv_1` minds most: half of its filters cost 18 points, half of `conv_2` 11,
+# half of `hidden_1` less than one. But the layer that minds least is not the
+# one that does the work: `hidden_1` does 17 % of it.
 #
 # ## Retrain with the filters gone
 #
@@ -218,9 +220,10 @@ for name, row in rows.items():
         row["retrained"] > (row["pruned"] + row["before"]) / 2,
         row,
     )
+    bar = 0.1 if splits[name].is_sample else 0.04
     checking.claim(
-        f"{name}: it ends within 8 points of the control",
-        row["control"] - row["retrained"] < 0.08,
+        f"{name}: it ends within its bar of the control",
+        row["control"] - row["retrained"] < bar,
         row,
     )
 
@@ -233,7 +236,10 @@ for name, network in tuned.items():
     print(compacting.live_units(network))
 
 # %% [markdown]
-# READ-TUNE
+# On digits retraining brings 85.7 % back to 98.9 %, 0.2 points below the
+# control; on clothes 55.5 % to 88.6 %, 1.8 points below. (The bar of the claim
+# is 4 points, 10 on the small sample.) Nothing that was pruned came back, and
+# the outputs of the compacted networks are still the same.
 #
 # ## Rank by what filters do
 #
@@ -246,7 +252,11 @@ activity = pruning.activation_scores(model, split.x_train[:1000])
 chosen = [masking.unit_masks(scores, 0.5) for scores in (norms, activity)]
 for name in norms:
     same = int((chosen[0][name] & chosen[1][name]).sum())
-    print(f"{name}: {same} of {chosen[0][name].sum()} kept by both")
+    spread = [s[name].max() / s[name].min() for s in (norms, activity)]
+    print(
+        f"{name}: {same} of {chosen[0][name].sum()} kept by both; largest "
+        f"to smallest norm {spread[0]:.1f}, activity {spread[1]:.1f}"
+    )
 
 # %% [markdown]
 # If filters were drawn at random, half of those that one criterion keeps would
@@ -254,11 +264,11 @@ for name in norms:
 # seeds, each compared with itself. Filters are deleted by either criterion or
 # drawn at random, cut out, and the network trained for 300 steps.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 from statsmodels.stats.weightstats import DescrStatsW
 
 columns = ["method", "sparsity"]
-seeds = studying.read("results/filters.csv", columns, split.is_sample)
+seeds = studying.read("results/filters.csv", columns)
 by_seed = seeds.pivot(index="seed", columns=columns, values="accuracy")
 pruned = by_seed[["norm", "activation", "random"]]
 behind = 100 * pruned.sub(by_seed["dense", 0], axis=0)
@@ -268,20 +278,13 @@ behind.agg(
     )
 ).unstack("sparsity")
 
-# %% tags=["nbval-ignore-output"]
-pairs = {"norm - random": ("norm", "random"),
-         "activation - random": ("activation", "random"),
-         "norm - activation": ("norm", "activation")}  # fmt: skip
-pd.DataFrame(
-    {
-        (label, sparsity): {
-            "points": (100 * (by_seed[a] - by_seed[b])[sparsity]).mean(),
-            "better in": (by_seed[a] > by_seed[b])[sparsity].sum(),
-        }
-        for label, (a, b) in pairs.items()
-        for sparsity in (0.5, 0.75)
-    }
-).T.round(2)
+# %%
+against = 100 * pruned.sub(by_seed["random"], axis=0, level="sparsity")
+against[["norm", "activation"]].agg(
+    lambda points: "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+        points.mean(), *DescrStatsW(points).tconfint_mean()
+    )
+).unstack("sparsity")
 
 # %% [markdown]
 # READ-STUDY
@@ -343,45 +346,48 @@ checking.claim(
 # %% [markdown]
 # READ-TIME
 #
-# Where does the rest go? We cut the network off after each stage, in LiteRT and
-# for 100 images; the difference between two cuts is what the stage in between
-# takes. A stage is a layer with a kernel and all up to the next one. *Which
-# stage will have the fewest MACs per millisecond?*
+# Where does the rest go? We time each **stage** by itself, in LiteRT and for
+# 100 images: a layer with a kernel and all that follows up to the next one.
+# `staging.stages` cuts the network there, for pruning and compacting too.
+# *Which stage does the most MACs per millisecond?*
 
 
 # %% tags=["nbval-ignore-output"]
-def first_stages(network):
-    """The network up to the end of each of its stages."""
-    ends = {"conv_1 to pool_1": 5, "conv_2 to pool_2": 9, "dense": 12}
-    return {
-        stage: keras.Sequential([keras.Input((784,)), *network.layers[:end]])
-        for stage, end in ends.items()
-    }
+def alone(network, x):
+    """By stage: a function that runs it, and its MACs."""
+    entry, *stages = staging.stages(network)
+    calls, work, first = {}, {}, entry
+    for stage in stages:
+        part = keras.Sequential([keras.Input(x.shape[1:]), *first, *stage])
+        calls[stage[0].name] = measuring.compiled(part, x, "litert")
+        work[stage[0].name] = measuring.counts(part)["macs"]
+        x, first = np.array(part(x)), []
+    return calls, work
 
 
-columns = {}
-for label in ("full", "compacted 75%"):
-    parts = first_stages(family[label])
-    times = measuring.latency(parts, images, 100, "litert", repeats=60)["ms"]
-    work = pd.Series({k: measuring.counts(m)["macs"] for k, m in parts.items()})
-    columns[label, "MACs"] = work.diff().fillna(work.iloc[0]).astype(int)
-    columns[label, "ms"] = times.diff().fillna(times.iloc[0])
-by_stage = pd.DataFrame(columns)
-by_stage.round(2)
-
-# %% tags=["nbval-ignore-output"]
-full, cut = by_stage["full"], by_stage["compacted 75%"]
-pd.DataFrame(
-    {
-        "MACs, times fewer": full["MACs"] / cut["MACs"],
-        "times faster": full["ms"] / cut["ms"],
-        "million MACs per ms": full["MACs"] / full["ms"] / 1e4,
-        "the same, compacted": cut["MACs"] / cut["ms"] / 1e4,
-    }
-).round(1)
+full, full_macs = alone(model, images[:100])
+cut, cut_macs = alone(family["compacted 75%"], images[:100])
+calls = {("full", k): call for k, call in full.items()}
+calls |= {("compacted", k): call for k, call in cut.items()}
+ms = measuring.time_in_turns(calls, repeats=100).median()
 
 # %%
-print((full["MACs"] / cut["MACs"]).round(1).to_dict())
+stages = pd.DataFrame({"MACs": full_macs, "MACs, compacted": cut_macs})
+times_fewer = stages["MACs"] / stages["MACs, compacted"]
+stages.assign(times_fewer=times_fewer.round(1))
+
+# %% tags=["nbval-ignore-output"]
+pd.DataFrame(
+    {
+        "ms": ms["full"],
+        "ms, compacted": ms["compacted"],
+        "times faster": ms["full"] / ms["compacted"],
+        "million MACs per ms": stages["MACs"] / ms["full"] / 1e4,
+        "the same, compacted": stages["MACs, compacted"]
+        / ms["compacted"]
+        / 1e4,
+    }
+).round(2)
 
 # %% [markdown]
 # READ-STAGES
@@ -443,7 +449,9 @@ checking.claim(
 )
 
 # %% [markdown]
-# READ-SLIDER
+# You should have seen bright maps vanish as well as dark ones: the norms of the
+# twenty kernels are nearly equal, and how bright a map is, the normalization
+# decides. Exercise 3 makes this exact.
 #
 # ## Your turn
 #
@@ -460,26 +468,27 @@ counted = measuring.counts(compacting.compact(cut))["macs"]
 checking.claim(f"{answer:,} are left", counted == answer, counted)
 
 # %% [markdown]
-# **Exercise 2.** Choose a sparsity for each layer so that fewer than 30 % of
-# the MACs are left and, after 300 steps, the validation accuracy is within 0.5
-# points of the control's (on the small sample: 8). Use the scan and the table
-# of costs.
+# **Exercise 2.** Now digits. Choose a sparsity for each layer so that fewer
+# than 30 % of the MACs are left and, after 300 steps, the validation accuracy
+# is within 0.5 points of the control's (on the small sample: 6). Use the scan
+# and the table of costs.
 
 # %% tags=["solution"]
-answer = {"conv_1": 0.25, "conv_2": 0.7, "hidden_1": 0.5}
-cut = pruning.copy_of(model)
+answer = {"conv_1": 0.4, "conv_2": 0.52, "hidden_1": 0.75}
+digits, cut = splits["mnist"], pruning.copy_of(models["mnist"])
+scores = masking.unit_scores(pruning.prunable_kernels(cut))
 for name, sparsity in answer.items():
-    masks = masking.unit_masks({name: norms[name]}, sparsity)
+    masks = masking.unit_masks({name: scores[name]}, sparsity)
     pruning.apply_masks(cut, masks)
 cut = compacting.compact(cut)
 left = measuring.counts(cut)["macs"] / 2_293_000
 checking.claim("fewer than 30 % of the MACs are left", left < 0.3, left)
+cut = training.fine_tune(cut, digits, digits.steps(300))
 pair = [
-    measuring.accuracy(m, split.x_val, split.y_val)
-    for m in (controls["fashion_mnist"],
-              training.fine_tune(cut, split, split.steps(300)))
-]  # fmt: skip
-bar = 0.08 if split.is_sample else 0.005
+    measuring.accuracy(m, digits.x_val, digits.y_val)
+    for m in (controls["mnist"], cut)
+]
+bar = 0.06 if digits.is_sample else 0.005
 checking.claim("accuracy is within its bar", pair[0] - pair[1] < bar, pair)
 
 # %% [markdown]
@@ -540,3 +549,11 @@ for label, masks in {"whole": half, "control, kernel": kernels_only}.items():
 # grey map, the same for every image. The line that fails is there on purpose.
 #
 # ## Recap
+#
+# In this notebook, we saw:
+#
+# - READ-RECAP
+#
+# **In practice**: READ-PRACTICE
+#
+# Next, in the series' plan: what do pruning, int8 and a teacher give together?
