@@ -362,10 +362,10 @@ checking.claim(
 )
 
 # %% [markdown]
-# Masking gains nothing. With 12 times fewer MACs the compacted network is 8
-# times as fast in LiteRT, for 100 images, and 6 times for one; in a
-# `tf.function`, which spends much of each call on the call itself, 3 times and
-# less than twice.
+# Masking gains nothing. With 12 times fewer MACs the compacted network is about
+# 6 times as fast in LiteRT, for one image and for 100. In a `tf.function`,
+# which spends much of a call on the call itself, it is 2 to 3 times as fast for
+# 100 images and 1.5 times for one.
 #
 # Where does the rest go? We time each **stage** by itself, in LiteRT and for
 # 100 images: a layer with a kernel and all that follows up to the next one.
@@ -591,7 +591,7 @@ for label, masks in {"whole": half, "control, kernel": kernels_only}.items():
 #   control on digits and 1.8 on clothes;
 # - over five seeds norm and activation beat a random choice by 0.6 and 0.7
 #   points at a sparsity of 0.5;
-# - 12 times fewer MACs were 8 times faster in LiteRT and 3 times in a
+# - 12 times fewer MACs were 6 times faster in LiteRT and 2 to 3 times in a
 #   `tf.function`.
 #
 # **In practice**: the five seeds are of one small network after 1,200 steps, on
