@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers import staging
 from helpers.backend import keras
 
 
@@ -40,7 +41,7 @@ class RevivedWeights(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Look at every masked layer."""
         revived = sum(
-            np.count_nonzero(array[np.broadcast_to(mask, array.shape) == 0])
+            np.count_nonzero(array[np.resize(mask, array.shape) == 0])
             for name, mask in self.masks.items()
             for array in self._masked_by(name, mask)
         )
@@ -48,6 +49,8 @@ class RevivedWeights(keras.callbacks.Callback):
         self.worst = max(self.worst, int(revived))
 
     def _masked_by(self, name, mask):
-        """A mask over units holds their biases, too."""
-        arrays = self.model.get_layer(name).get_weights()
-        return arrays if np.ndim(mask) == 1 else arrays[:1]
+        """A mask over units holds their biases, gamma and beta, too."""
+        layer = self.model.get_layer(name)
+        whole = np.ndim(mask) == 1
+        parts = staging.unit_parts(self.model, layer) if whole else []
+        return [variable.numpy() for variable in (layer.kernel, *parts)]

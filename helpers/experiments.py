@@ -96,6 +96,25 @@ def compacted(split, seed, sparsity):
     return _seen(tuned, split)
 
 
+def filters(split, seed, method, sparsity):
+    """Notebook 08: filters and units pruned, cut out, trained for 300 steps.
+
+    "norm" and "activation" rank them, "random" draws them; "dense" keeps all.
+    """
+    _require_one_of(("dense", "norm", "activation", "random"), method)
+    model = _baseline(split, seed, build=networks.lenet, num_steps=1200)
+    scores = masking.unit_scores(pruning.prunable_kernels(model))
+    if method == "activation":
+        scores = pruning.activation_scores(model, split.x_train[:1000])
+    elif method == "random":
+        scores = masking.random_scores(scores, seed)
+    pruned = _masked(model, masking.unit_masks(scores, sparsity))
+    small = compacting.compact(pruned)
+    tuned = training.fine_tune(small, split, split.steps(300), seed=seed)
+    before = measuring.accuracy(small, split.x_test, split.y_test)
+    return {"before_accuracy": before, **_seen(tuned, split)}
+
+
 def rounds(split, seed, fraction):
     """Notebook 06: the same fraction of what is left, six times."""
     history, _ = training.prune_in_rounds(
@@ -273,9 +292,23 @@ STUDIES = {
     "compacted": [
         (compacted, {"sparsity": [0, 0.8, 0.825, 0.85, 0.9, 0.95]})
     ],
+    "filters": [
+        (filters, {
+            "seeds": range(5),
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (filters, {
+            "seeds": range(5),
+            "data": ["fashion_mnist"],
+            "method": ["norm", "activation", "random"],
+            "sparsity": [0.5, 0.75],
+        }),
+    ],
     "rewinding": [(rewinding, {"seeds": range(5), "start_step": [0]})],
 }  # fmt: skip
-FULL_ONLY = {"rewinding"}
+FULL_ONLY = {"filters", "rewinding"}
 
 
 def main(arguments=None):
@@ -323,8 +356,8 @@ def _masked(model, masks):
 
 
 @functools.lru_cache(maxsize=4)
-def _baseline(split, seed, widths=networks.WIDTHS):
-    return training.baseline(split, seed, widths)
+def _baseline(split, seed, widths=networks.WIDTHS, **options):
+    return training.baseline(split, seed, widths, **options)
 
 
 if __name__ == "__main__":

@@ -35,5 +35,63 @@ def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0, l2=0.0):
     return keras.Sequential([entry, *layers, output], name="mlp")
 
 
+def lenet(filters=(20, 50), widths=(500,), classes=10, seed=0):
+    """A LeNet-5, by default in the size that pruning papers use; logits out.
+
+    Reads rows of 784 pixels, as `mlp` does. Each convolution `conv_1`, ...
+    (5 x 5, no padding) goes through BatchNormalization, ReLU and 2 x 2
+    max-pooling; it has no bias, which the normalization would subtract
+    again. Dense layers `hidden_1`, ..., `output` follow. The seed decides
+    as in `mlp`.
+    """
+    image = keras.layers.Reshape((28, 28, 1), name="image")
+    convolutions = [
+        layer
+        for number, size in enumerate(filters, start=1)
+        for layer in _convolution(size, seed, number)
+    ]
+    dense = [
+        keras.layers.Dense(
+            width,
+            activation="relu",
+            kernel_initializer=_glorot(seed, len(filters) + number),
+            name=f"hidden_{number}",
+        )
+        for number, width in enumerate(widths, start=1)
+    ]
+    output = keras.layers.Dense(
+        classes,
+        kernel_initializer=_glorot(seed, len(filters) + len(widths) + 1),
+        name="output",
+    )
+    return keras.Sequential(
+        [
+            keras.Input((784,), name="pixels"),
+            image,
+            *convolutions,
+            keras.layers.Flatten(name="flat"),
+            *dense,
+            output,
+        ],
+        name="lenet",
+    )
+
+
+def _convolution(filters, seed, number):
+    """One stage; its statistics follow within some tens of steps."""
+    return [
+        keras.layers.Conv2D(
+            filters,
+            kernel_size=5,
+            use_bias=False,
+            kernel_initializer=_glorot(seed, number),
+            name=f"conv_{number}",
+        ),
+        keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{number}"),
+        keras.layers.Activation("relu", name=f"relu_{number}"),
+        keras.layers.MaxPooling2D(name=f"pool_{number}"),
+    ]
+
+
 def _glorot(seed, number):
     return keras.initializers.GlorotUniform(seed=1000 * seed + number)

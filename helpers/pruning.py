@@ -5,10 +5,9 @@ import numbers
 
 import numpy as np
 
-from helpers import masking
+from helpers import masking, staging
 from helpers.backend import keras
-
-PRUNABLE = (keras.layers.Dense, keras.layers.Conv2D)
+from helpers.staging import PRUNABLE, require_built
 
 
 class KeepMask(keras.constraints.Constraint):
@@ -46,26 +45,30 @@ def apply_masks(model, masks):
     """Zero masked weights now, and hold the zeros through any later `fit`.
 
     **Changes `model`.** A mask of its kernel's shape zeroes weights and
-    leaves biases alone. A 1-D mask over a layer's units zeroes whole units:
-    the kernel's columns, and the biases, because a unit without inputs
-    still emits `relu(bias)`. The zeros are held by Keras constraints, which
-    run after every step of any optimizer.
+    leaves biases alone. A 1-D mask over a layer's units or filters zeroes
+    them whole: the kernel's columns, the biases, because a unit without
+    inputs still emits `relu(bias)`, and the scale (gamma) and shift (beta)
+    of the BatchNormalization after it. The zeros are held by Keras
+    constraints, which run after every step of any optimizer.
 
     Raises:
         ValueError: an unknown layer, a mask of the wrong shape or with other
-            values than 0 and 1, or an optimizer that averages weights
-            (`use_ema`), which would undo the zeros. Nothing is changed then.
+            values than 0 and 1, units that a BatchNormalization would give
+            a value again, or an optimizer that averages weights (`use_ema`),
+            which would undo the zeros. Nothing is changed then.
     """
     layers = {layer.name: layer for layer in _prunable_layers(model)}
     for name, mask in masks.items():
         _check_mask(layers, name, np.asarray(mask))
         masking.magnitude_scores({name: layers[name].get_weights()[0]})
     _refuse_averaging(model)
+    whole = [name for name, mask in masks.items() if np.ndim(mask) == 1]
+    parts = {name: staging.unit_parts(model, layers[name]) for name in whole}
     for name, mask in masks.items():
-        layer, mask = layers[name], np.asarray(mask)
-        _hold(model, layer.kernel, np.broadcast_to(mask, layer.kernel.shape))
-        if mask.ndim == 1 and layer.bias is not None:
-            _hold(model, layer.bias, mask)
+        kernel, mask = layers[name].kernel, np.asarray(mask)
+        _hold(model, kernel, np.broadcast_to(mask, kernel.shape))
+        for part in parts.get(name, ()):
+            _hold(model, part, np.resize(mask, part.shape))
 
 
 def hold_zeros(model):
@@ -88,14 +91,17 @@ def masks_of(model):
 
 
 def deleted_units(model):
-    """Which units have neither weights nor a bias, in layers with any."""
+    """Which units have neither weights nor a bias, gamma and beta included.
+
+    Layers in which there is none are left out.
+    """
     deleted = {}
     for layer in _prunable_layers(model):
-        if layer.bias is not None:
-            kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
-            gone = ~kernel.reshape(-1, bias.size).any(axis=0) & (bias == 0)
-            if gone.any():
-                deleted[layer.name] = gone
+        parts = [layer.kernel, *staging.unit_parts(model, layer, strict=False)]
+        units = layer.kernel.shape[-1]
+        used = [part.numpy().reshape(-1, units).any(axis=0) for part in parts]
+        if len(parts) > 1 and not np.any(used, axis=0).all():
+            deleted[layer.name] = ~np.any(used, axis=0)
     return deleted
 
 
@@ -126,10 +132,34 @@ def prune_weights(model, sparsity, scope="layer"):
 def prune_units(model, sparsity):
     """A copy of `model` without its units of smallest L2 norm, biases too.
 
-    Every hidden layer loses `round(sparsity * units)` units.
+    Every hidden layer loses `round(sparsity * units)` units or filters (Li
+    et al., 2017, with the L1 norm).
     """
     scores = masking.unit_scores(prunable_kernels(model))
     return _masked_copy(model, masking.unit_masks(scores, sparsity))
+
+
+def activation_scores(model, x):
+    """Score each unit by the mean of |what the next layer reads of it|.
+
+    That is its output after normalization, activation and pooling, averaged
+    over the images `x` and over positions: the "mean activation" of Molchanov
+    et al., 2017. Returns one 1-D array per hidden layer.
+
+    Raises:
+        ValueError: a model that is no chain of layers, see
+            `staging.stages`.
+    """
+    entry, *hidden, _ = staging.stages(model)
+    scores = {}
+    for stage in (entry, *hidden):
+        for layer in stage:
+            x = layer(x)
+        if stage is not entry:
+            units = stage[0].kernel.shape[-1]
+            read = np.abs(x).reshape(-1, units)
+            scores[stage[0].name] = read.mean(axis=0)
+    return scores
 
 
 def copy_of(model):
@@ -145,20 +175,6 @@ def _masked_copy(model, masks):
     copy = copy_of(model)
     apply_masks(copy, masks)
     return copy
-
-
-def require_built(model):
-    """Raise a ValueError unless `model` is a Keras model with weights."""
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            f"Expected a Keras model, got {type(model).__name__}. "
-            "Pass e.g. `networks.mlp()` or `training.baseline(split)`."
-        )
-    if not model.built:
-        raise ValueError(
-            f"Model {model.name!r} has no weights yet. Give it an "
-            "`Input` layer, or call it once on data."
-        )
 
 
 def require_count(name, value):

@@ -25,8 +25,8 @@ from helpers.fitting import progress
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
 DECIDING = (
-    "networks", "masking", "pruning", "fitting", "training", "scheduling",
-    "compacting", "measuring",
+    "networks", "masking", "staging", "pruning", "fitting", "training",
+    "scheduling", "compacting", "measuring",
 )  # fmt: skip
 
 

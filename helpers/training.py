@@ -1,5 +1,6 @@
 """Train a baseline, cached on disk; fine-tune, prune in rounds, rewind."""
 
+import functools
 import hashlib
 import json
 from typing import NamedTuple
@@ -24,18 +25,23 @@ class Baseline(NamedTuple):
     history: pd.DataFrame
 
 
-def baseline(dataset, seed=0, widths=networks.WIDTHS):
+def baseline(dataset, seed=0, widths=networks.WIDTHS, **options):
     """The trained 784-1000-1000-500-200-10 network, from the cache if there.
 
     Args:
         dataset: a name that `datasets.load` knows, or a `Split`.
         seed: decides the initial weights and the order of the images.
         widths: units of the hidden layers.
+        options: `build`, a function such as `networks.lenet` that is called
+            with `seed` and returns another network than that of `widths`;
+            `num_steps` instead of 4,000.
     """
-    return baseline_run(dataset, seed, widths).model
+    return baseline_run(dataset, seed, widths, **options).model
 
 
-def baseline_run(dataset, seed=0, widths=networks.WIDTHS):
+def baseline_run(
+    dataset, seed=0, widths=networks.WIDTHS, build=None, num_steps=None
+):
     """As `baseline`, with the initial network and the history of training.
 
     Returns:
@@ -43,12 +49,15 @@ def baseline_run(dataset, seed=0, widths=networks.WIDTHS):
         training images, `val_accuracy` and `val_loss` on the validation set.
     """
     split = datasets.load(dataset) if isinstance(dataset, str) else dataset
-    initial = networks.mlp(widths, split.x_train.shape[1], seed=seed)
-    folder = cache_folder() / _key(initial, split, seed)
+    build = build or functools.partial(
+        networks.mlp, widths, split.x_train.shape[1]
+    )
+    initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
+    folder = cache_folder() / _key(initial, split, seed, num_steps)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
         cached = _read_run(folder, initial)
-        return cached or _write_run(folder, initial, split, seed)
+        return cached or _write_run(folder, initial, split, seed, num_steps)
 
 
 def fine_tune(model, split, num_steps, hold_zeros=True, **options):
@@ -155,12 +164,12 @@ def _round_row(number, model, split, measure):
     }
 
 
-def _key(initial, split, seed):
+def _key(initial, split, seed, num_steps):
     """A folder name made from everything that decides the trained weights."""
     decides = {
         "network": json.loads(initial.to_json()),
         "data": split.fingerprint,
-        "steps": split.steps(NUM_STEPS),
+        "steps": num_steps,
         "seed": seed,
         "versions": [keras.__version__, tf.__version__],
         "recipe": "Adam 1e-3, cosine, batch 128",
@@ -203,11 +212,11 @@ def _check_run(run, initial):
         raise ValueError("it has weights that are not numbers")
 
 
-def _write_run(folder, initial, split, seed):
+def _write_run(folder, initial, split, seed, num_steps):
     """Train, then write all three files, or none of them."""
     trained = pruning.copy_of(initial)
     history = fit(
-        trained, split, split.steps(NUM_STEPS), seed=seed, epochs=NUM_EPOCHS,
+        trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
         validation_data=(split.x_val, split.y_val),
         callbacks=[ProgressBar(f"training on {split.name}", NUM_EPOCHS)],
     )  # fmt: skip

@@ -88,3 +88,22 @@ def trained(model, trained_weights):
     """A network that reads most digits; no bias of it is zero."""
     model.set_weights(trained_weights)
     return model
+
+
+@pytest.fixture(scope="session")
+def lenet_weights(split):
+    from helpers import networks, training
+
+    network = networks.lenet((8, 12), (20,))
+    training.fit(network, split, num_steps=20, learning_rate=1e-2)
+    return network.get_weights()
+
+
+@pytest.fixture
+def lenet(lenet_weights):
+    """A convolutional network that reads most digits."""
+    from helpers import networks
+
+    network = networks.lenet((8, 12), (20,))
+    network.set_weights(lenet_weights)
+    return network

@@ -84,8 +84,37 @@ MUTANTS = [
         "pruning",
     ),
     Mutant(
-        "biases of pruned units stay", "pruning",
-        "mask.ndim == 1 and layer.bias is not None", "False", "pruning",
+        "biases of pruned units stay", "staging",
+        "biases = [] if layer.bias is None else [layer.bias]", "biases = []",
+        "pruning",
+    ),
+    Mutant(
+        "shifts of pruned filters stay", "staging",
+        "return biases + scales + shifts", "return biases + scales", "pruning",
+    ),
+    Mutant(
+        "scales of pruned filters stay", "staging",
+        "return biases + scales + shifts", "return biases + shifts", "pruning",
+    ),
+    Mutant(
+        "layers that mix units are accepted", "staging",
+        'why = "it may mix the units before it"', "pass", "staging",
+    ),
+    Mutant(
+        "groups of filters are accepted", "staging",
+        'getattr(layer, "groups", 1) != 1', "False", "staging",
+    ),
+    Mutant(
+        "models that branch are accepted", "staging",
+        "if not isinstance(model, keras.Sequential):", "if False:", "staging",
+    ),
+    Mutant(
+        "the layers after the output decide, too", "staging",
+        "stage[: 1 if stage is found[-1] else None]", "stage", "staging",
+    ),
+    Mutant(
+        "activations keep their sign", "pruning",
+        "np.abs(x).reshape", "np.array(x).reshape", "pruning",
     ),
     Mutant(
         "zeros are not held", "pruning",
@@ -100,11 +129,7 @@ MUTANTS = [
     ),
     Mutant(
         "weight pruning zeroes biases", "pruning",
-        "        if mask.ndim == 1 and layer.bias is not None:\n"
-        "            _hold(model, layer.bias, mask)",
-        "        if layer.bias is not None:\n"
-        "            _hold(model, layer.bias, np.zeros(layer.bias.shape))",
-        "pruning",
+        "np.ndim(mask) == 1]\n", "True]\n", "pruning",
     ),
     Mutant(
         "a layer is skipped", "pruning",
@@ -208,24 +233,65 @@ MUTANTS = [
     ),
     Mutant(
         "one unit too many is dropped", "compacting",
-        "dead = silent | ~next_kernel.any(axis=1)\n",
-        "dead = silent | ~next_kernel.any(axis=1)\n"
-        "        dead[-1] |= dead.any()\n",
+        "        reads[:, dead] = 0\n",
+        "        dead[-1] |= dead.any()\n        reads[:, dead] = 0\n",
         "compacting",
     ),
     Mutant(
         "folding is dropped", "compacting",
-        "next_bias + emitted @ next_kernel", "next_bias", "compacting",
+        "        if reader.use_bias:\n", "        if False:\n", "compacting",
     ),
     Mutant(
         "biases are folded without their activation", "compacting",
-        "np.array(layers[here].activation(bias))", "bias", "compacting",
+        "layer.activation(values + (bias[0] if bias else 0))",
+        "values + (bias[0] if bias else 0)", "compacting",
+    ),
+    Mutant(
+        "constants are folded without their normalization", "compacting",
+        "    for follower in after:\n        values = follower(values)\n", "",
+        "compacting",
+    ),
+    Mutant(
+        "constants are folded at one position only", "compacting",
+        "@ reads.sum(axis=0)", "@ reads[0]", "compacting",
+    ),
+    Mutant(
+        "constants are folded into padded convolutions", "compacting",
+        "(reader.use_bias and not pads)", "reader.use_bias", "compacting",
+    ),
+    Mutant(
+        "constants without a bias to go to are lost", "compacting",
+        "(reader.use_bias and not pads)", "(not pads)", "compacting",
+    ),
+    Mutant(
+        "one position speaks for all", "compacting",
+        "np.isclose(values, values[0], rtol=1e-6).all(axis=0)",
+        "np.isfinite(values[0])", "compacting",
+    ),
+    Mutant(
+        "filters with a scale of zero are not seen", "compacting",
+        "silent |= ~gamma.any(axis=0)", "pass", "compacting",
+    ),
+    Mutant(
+        "positions are taken for filters after Flatten", "compacting",
+        "np.resize(channels, kernel.shape[-2])",
+        "np.repeat(channels, kernel.shape[-2] // channels.size)", "compacting",
     ),
     Mutant(
         "chains of dead units are not followed", "compacting",
-        "    while _drop_dead_units(layers, weights):\n        pass",
-        "    if _drop_dead_units(layers, weights):\n        pass",
+        "    while _drop_dead_units(stages[1:], weights, alive):\n        pass",
+        "    if _drop_dead_units(stages[1:], weights, alive):\n        pass",
         "compacting",
+    ),
+    Mutant(
+        "gamma and beta that come back are not seen", "checking",
+        "if whole else []", "if False else []", "checking",
+    ),
+    Mutant(
+        "filters are scored by their norm instead of activations",
+        "experiments",
+        "scores = pruning.activation_scores(model, split.x_train[:1000])",
+        "pass", "experiments",
     ),
     Mutant(
         "a claim always passes", "checking",

@@ -63,3 +63,16 @@ def test_a_revived_bias_of_a_masked_unit_is_counted():
     detector.set_model(model)
     detector.on_train_batch_end(0)
     assert detector.worst == 1
+
+
+@pytest.mark.parametrize("part", ["gamma", "beta"])
+def test_a_normalization_of_a_masked_filter_that_comes_back_is_counted(part):
+    model = networks.lenet((3, 4), (5,))
+    detector = checking.RevivedWeights({"conv_1": np.array([1, 0, 1])})
+    pruning.apply_masks(model, detector.masks)
+    detector.set_model(model)
+    detector.on_train_batch_end(0)
+    assert detector.worst == 0
+    getattr(model.get_layer("norm_1"), part).assign([1.0, 0.5, 1.0])
+    detector.on_train_batch_end(1)
+    assert detector.worst == 1

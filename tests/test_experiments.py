@@ -19,10 +19,13 @@ def quick(monkeypatch):
         epochs = options.get("epochs", 1)
         return fitting.fit(model, split, min(num_steps, 4 * epochs), **options)
 
-    def baseline(split, seed, widths=networks.WIDTHS):
-        shape = tuple(width // 10 for width in widths)
+    def baseline(split, seed, widths=networks.WIDTHS, build=None, **options):
+        shape = "lenet" if build else tuple(width // 10 for width in widths)
         if (seed, shape) not in TRAINED:
-            model = networks.mlp(shape, seed=seed)
+            if build is networks.lenet:
+                model = build((4, 8), (12,), seed=seed)
+            else:
+                model = networks.mlp(shape, seed=seed)
             fitting.fit(model, split, 20, seed=seed)
             TRAINED[seed, shape] = model
         return TRAINED[seed, shape]
@@ -72,7 +75,7 @@ def test_as_many_weights_are_left_as_units_leave(split):
 @pytest.mark.parametrize(
     "experiment",
     [experiments.weights, experiments.units, experiments.recovery,
-     experiments.equal_steps],
+     experiments.equal_steps, experiments.filters],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
     with pytest.raises(ValueError, match="got 'layrwise'; pass one of"):
@@ -92,6 +95,26 @@ def test_the_last_hidden_layer_is_spared_by_compaction(split):
     row = experiments.compacted(split, 0, 0.8)
     inputs, units = [784, 20, 20, 10, 20], [20, 20, 10, 20, 10]
     assert row["macs"] == sum(map(np.multiply, inputs, units))
+
+
+def test_filters_go_by_each_method_at_the_same_cost(split, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        training, "fine_tune", lambda m, _, n, seed: steps.append(n) or m
+    )
+    rows = {
+        method: experiments.filters(split, 0, method, 0.5)
+        for method in ("norm", "activation", "random")
+    }
+    dense = experiments.filters(split, 0, "dense", 0)
+    assert steps == [60] * 4  # a fifth of 300 on the sample
+    assert {row["macs"] for row in rows.values()} == {
+        25 * 2 * 24**2 + 25 * 2 * 4 * 8**2 + 16 * 4 * 6 + 6 * 10
+    }
+    assert dense["macs"] > 2 * rows["norm"]["macs"]
+    assert dense["accuracy"] == dense["before_accuracy"]
+    chosen = {row["val_accuracy"] for row in rows.values()}
+    assert len(chosen) == 3  # each chose other filters
 
 
 def test_rounds_leave_the_same_fraction_each_time(split):

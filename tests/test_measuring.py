@@ -50,6 +50,24 @@ def test_a_convolution_works_at_every_output_position():
     assert cost.macs == sum(macs.values())
 
 
+def test_macs_of_lenet_dense_masked_and_compacted():
+    model = networks.lenet()
+    masked = pruning.prune_units(model, 0.5)
+    for network in (model, masked):
+        assert measuring.macs_per_layer(network) == {
+            "conv_1": 25 * 20 * 24 * 24,
+            "conv_2": 25 * 20 * 50 * 8 * 8,
+            "hidden_1": 16 * 50 * 500,
+            "output": 500 * 10,
+        }
+    assert measuring.macs_per_layer(compacting.compact(masked)) == {
+        "conv_1": 25 * 10 * 24 * 24,
+        "conv_2": 25 * 10 * 25 * 8 * 8,
+        "hidden_1": 16 * 25 * 250,
+        "output": 250 * 10,
+    }
+
+
 def test_masking_takes_nonzeros_and_zipped_bytes_only(trained):
     full, masked = (
         measuring.cost(m)

@@ -79,3 +79,58 @@ def test_global_random_state_neither_matters_nor_changes():
 def test_saved_network_comes_back_as_it_was(model, tmp_path):
     model.save(tmp_path / "model.keras")
     assert same(model, keras.models.load_model(tmp_path / "model.keras"))
+
+
+# LeNet
+
+
+def test_lenet_has_the_size_of_the_pruning_papers():
+    model = networks.lenet()
+    kernels = {
+        x.name: tuple(x.kernel.shape)
+        for x in model.layers
+        if hasattr(x, "kernel")
+    }
+    assert kernels == {
+        "conv_1": (5, 5, 1, 20),
+        "conv_2": (5, 5, 20, 50),
+        "hidden_1": (800, 500),
+        "output": (500, 10),
+    }
+    norms, biases = 4 * (20 + 50), 500 + 10
+    weights = 500 + 25_000 + 400_000 + 5_000
+    assert model.count_params() == weights + norms + biases
+
+
+def test_lenet_reads_rows_of_pixels_and_gives_logits(split):
+    model = networks.lenet((4, 6), (9, 8), classes=3)
+    outputs = np.array(model(split.x_test[:7]))
+    assert outputs.shape == (7, 3)
+    assert (outputs < 0).any()
+
+
+def test_lenet_normalizes_after_every_convolution():
+    names = [layer.name for layer in networks.lenet().layers]
+    assert names == [
+        "image",
+        "conv_1", "norm_1", "relu_1", "pool_1",
+        "conv_2", "norm_2", "relu_2", "pool_2",
+        "flat", "hidden_1", "output",
+    ]  # fmt: skip
+
+
+def test_the_seed_decides_every_kernel_of_lenet():
+    one, again, other = (networks.lenet((4, 4), seed=s) for s in (1, 1, 2))
+    assert same(one, again)
+    for layer, changed in zip(one.layers, other.layers, strict=True):
+        if hasattr(layer, "kernel"):
+            kernels = layer.get_weights()[0], changed.get_weights()[0]
+            assert not np.array_equal(*kernels)
+
+
+def test_stages_of_lenet_start_from_different_weights():
+    model = networks.lenet(filters=(6, 6), widths=(6, 6))
+    kernels = [x.get_weights()[0] for x in model.layers if x.get_weights()]
+    first = [kernel.ravel()[:20] for kernel in kernels if kernel.ndim > 1]
+    ratios = [one / other for one in first for other in first]
+    assert sum(np.ptp(ratio) < 1e-3 for ratio in ratios) == len(first)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers import checking, masking, networks, pruning
+from helpers import checking, masking, networks, pruning, training
 from helpers.backend import keras
 
 OPTIMIZERS = {
@@ -322,6 +322,120 @@ def test_filters_are_units_of_convolutions(split):
         dead = ~kernel.any(axis=(0, 1, 2))
         assert dead.sum() == filters
         assert np.array_equal(bias == 0, dead)
+
+
+FILTERS = {"conv_1": (8, "norm_1"), "conv_2": (12, "norm_2")}
+
+
+def maps(model, name, x):
+    """What the layers up to the one named put out, training or not."""
+    for layer in model.layers:
+        x = layer(x)
+        if layer.name == name:
+            return np.array(x)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("moment", ["as it is", "saved and loaded"])
+def test_maps_of_pruned_filters_are_zero_through_training(
+    lenet, split, optimizer, moment, tmp_path
+):
+    compile_with(lenet, "adam")
+    train(lenet, split)  # so that gamma and beta are not 1 and 0
+    pruned = pruning.prune_units(lenet, 0.5)
+    masks = {n: pruning.deleted_units(pruned)[n] == 0 for n in FILTERS}
+    if moment == "saved and loaded":
+        pruned.save(tmp_path / "pruned.keras")
+        pruned = keras.models.load_model(tmp_path / "pruned.keras")
+        pruning.hold_zeros(pruned)
+    compile_with(pruned, optimizer)
+    counter = checking.RevivedWeights(masks)
+    train(pruned, split, counter)
+    assert (counter.steps, counter.worst) == (6, 0)
+    for name, (filters, norm) in FILTERS.items():
+        shown = maps(pruned, norm, split.x_test)
+        dead = masks[name] == 0
+        assert dead.sum() == filters / 2
+        assert not shown[..., dead].any()
+        assert shown[..., ~dead].any(axis=(0, 1, 2)).all()
+        gamma, beta, *moving = pruned.get_layer(norm).get_weights()
+        assert np.array_equal(gamma != 0, ~dead)
+        assert np.array_equal(beta != 0, ~dead)
+        assert np.isfinite(moving).all()
+
+
+def test_weight_pruning_leaves_normalizations_alone(lenet):
+    pruned = pruning.prune_weights(lenet, 0.9)
+    for _, norm in FILTERS.values():
+        before, after = (weights_of(m)[norm] for m in (lenet, pruned))
+        assert all(map(np.array_equal, before, after))
+    assert pruning.deleted_units(pruned) == {}
+
+
+def test_a_normalization_after_the_activation_is_masked_too(split):
+    model = keras.Sequential(
+        [
+            keras.Input((784,)),
+            keras.layers.Dense(6, "relu", name="hidden_1"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(10, name="output"),
+        ]
+    )
+    model.get_layer("norm").beta.assign(np.ones(6))
+    pruned = pruning.prune_units(model, 0.5)
+    dead = pruning.deleted_units(pruned)["hidden_1"]
+    assert dead.sum() == 3
+    assert not maps(pruned, "norm", split.x_test)[:, dead].any()
+
+
+def test_rewound_filters_stay_deleted(lenet, split):
+    pruned = pruning.prune_units(lenet, 0.5)
+    dead = pruning.deleted_units(pruned)
+    training.rewind(pruned, to=networks.lenet((8, 12), (20,), seed=5))
+    again = pruning.deleted_units(pruned)
+    assert all(np.array_equal(dead[name], again[name]) for name in dead)
+    training.fit(pruned, split, 3)
+    assert not maps(pruned, "norm_1", split.x_test)[..., dead["conv_1"]].any()
+
+
+# What activations say
+
+
+def test_activation_scores_are_means_of_what_the_next_layer_reads(lenet, split):
+    x = split.x_train[:50]
+    scores = pruning.activation_scores(lenet, x)
+    assert {n: s.shape for n, s in scores.items()} == {
+        "conv_1": (8,),
+        "conv_2": (12,),
+        "hidden_1": (20,),
+    }
+    for name, layer in {"conv_1": "pool_1", "conv_2": "pool_2"}.items():
+        expected = maps(lenet, layer, x).mean(axis=(0, 1, 2))
+        assert scores[name] == pytest.approx(expected, rel=1e-5)
+    hidden = maps(lenet, "hidden_1", x).mean(axis=0)
+    assert scores["hidden_1"] == pytest.approx(hidden, rel=1e-5)
+
+
+def test_activation_scores_have_no_sign(split):
+    model = keras.Sequential(
+        [
+            keras.Input((784,)),
+            keras.layers.Dense(2, name="hidden_1"),
+            keras.layers.Dense(10, name="output"),
+        ]
+    )
+    kernel = np.tile([1.0, -1.0], (784, 1))
+    model.layers[0].set_weights([kernel, np.zeros(2)])
+    scores = pruning.activation_scores(model, split.x_train[:9])["hidden_1"]
+    assert scores[0] == pytest.approx(scores[1])
+    assert scores[0] == pytest.approx(split.x_train[:9].sum(1).mean(), rel=1e-5)
+
+
+def test_deleted_filters_score_zero(lenet, split):
+    pruned = pruning.prune_units(lenet, 0.25)
+    scores = pruning.activation_scores(pruned, split.x_train[:50])
+    for name, dead in pruning.deleted_units(pruned).items():
+        assert not scores[name][dead].any()
 
 
 def test_convolutions_hold_the_zeros_of_their_weights(split):

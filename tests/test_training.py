@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import shutil
 import subprocess
@@ -296,6 +297,16 @@ def test_cache_holds_whole_runs_only(split):
 
 
 @pytest.mark.usefixtures("instant_training")
+def test_another_network_is_built_from_the_seed_and_cached(split, monkeypatch):
+    build = functools.partial(networks.lenet, (4, 5), (6,))
+    run = training.baseline_run(split, seed=2, build=build)
+    assert same(run.initial, build(seed=2))
+    with no_training(monkeypatch):
+        again = training.baseline(split, seed=2, build=build)
+    assert same(again, run.model)
+
+
+@pytest.mark.usefixtures("instant_training")
 def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     fewer = dataclasses.replace(split, x_val=split.x_val[:-1])
     flipped = dataclasses.replace(split, y_train=split.y_train[::-1].copy())
@@ -304,7 +315,9 @@ def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     monkeypatch.setattr(training, "NUM_STEPS", 100)
     training.baseline(split)
     training.baseline(split, widths=(17, 8))
-    assert len(cached_folders()) == 6
+    training.baseline(split, num_steps=30)
+    training.baseline(split, build=networks.lenet)
+    assert len(cached_folders()) == 8
 
 
 # A damaged cache
