@@ -446,12 +446,8 @@ def look(sparsity):
     scratch.set_weights(model.get_weights())
     pruning.apply_masks(scratch, masks)
     left = [masks[name].sum() for name in ("conv_1", "conv_2")]
-    readings = {
-        "accuracy": measuring.accuracy(scratch, x, y),
-        "weights left": sum(np.count_nonzero(w) for w in scratch.get_weights()),
-        "filters left": int(sum(left)),
-        **prices[sparsity],
-    }
+    readings = measuring.readings(scratch, x, y) | prices[sparsity]
+    readings["filters left"] = int(sum(left))
     shown = np.array(first_maps(x[:1]))[0].transpose(2, 0, 1)
     return readings, np.block(
         [list(row) for row in shown.reshape(4, 5, 12, 12)]
@@ -466,16 +462,16 @@ picture = plotting.ExplorerPicture(
     positions, {"not retrained": line}, "sparsity of filters and units",
     (48, 60), "the 20 maps of conv_1",
 )  # fmt: skip
-explorer = sliders.Explorer(positions, look, picture.png, start=0.5)
+explorer = sliders.Explorer(positions, look, picture.pngs, start=0.5)
 explorer
 
 # %%
 explorer.slider.value = 0.75
 checking.claim(
     "at 0.75 the slider counts 17 of 70 filters left and 193,250 MACs",
-    "filters left 17" in explorer.readout.value
-    and "MACs 193,250" in explorer.readout.value,
-    explorer.readout.value,
+    explorer.readings["filters left"] == 17
+    and explorer.readings["MACs"] == 193_250,
+    explorer.readings,
 )
 
 # %% [markdown]
