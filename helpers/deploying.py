@@ -23,14 +23,15 @@ class Only(importlib.abc.MetaPathFinder):
         if name.split(".")[0] not in ALLOWED:
             raise ImportError(f"{name!r} is not here, only LiteRT and NumPy")
 sys.meta_path.insert(0, Only())
-function, folder, *sys.path[len(sys.path):] = sys.argv[1:]
+function, folder = sys.argv[1:3]
+sys.path += sys.argv[3:]
 import numpy as np
 answer = getattr(__import__("predictor"), function)(
     f"{folder}/model.tflite", np.load(f"{folder}/x.npy")
 )
 np.save(f"{folder}/answer.npy", answer)
-loaded = {name.split(".")[0] for name in sys.modules} & ALLOWED
-loaded -= {*sys.stdlib_module_names, "predictor"}
+loaded = {name.split(".")[0] for name in sys.modules}
+loaded -= {*sys.stdlib_module_names, "__main__", "predictor"}
 print(json.dumps(sorted(loaded)))
 """
 

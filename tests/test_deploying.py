@@ -79,12 +79,8 @@ def test_integers_take_a_byte_per_weight_instead_of_four(trained):
     assert sizes[0] - sizes[1] == pytest.approx(3 * weights, rel=0.02)
 
 
-def test_only_full_integers_fix_the_scales_of_activations(trained, split):
-    """Images ten times too bright give other outputs, dynamically they don't.
-
-    Dynamic scales are found anew for each call, so calibration cannot spoil
-    them; fixed ones follow the calibration set.
-    """
+def test_the_calibration_set_decides_the_scales_of_activations(trained, split):
+    """A calibration set that is 255 times too bright spoils the file."""
     bright = 255 * split.x_train[:100]
     spoiled = deploying.convert(trained, "full int8", bright)
     right = deploying.convert(trained, "full int8", split.x_train[:100])
@@ -108,7 +104,7 @@ def test_conversion_leaves_the_model_as_it_is(trained, split):
 
 
 def test_zeros_stay_zeros_in_integers(trained, split):
-    """A network whose one unit left is dead in all kinds says its bias."""
+    """A network without a living unit says its last bias, in any kind."""
     for layer in trained.layers[:-1]:
         layer.set_weights([np.zeros(w.shape) for w in layer.get_weights()])
     bias = trained.layers[-1].bias.numpy()
