@@ -16,6 +16,8 @@ import pandas as pd
 from helpers import (
     compacting,
     datasets,
+    deploying,
+    distilling,
     masking,
     measuring,
     networks,
@@ -30,6 +32,7 @@ RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 SMALL, LENET = (128, 64), (300, 100)
+TEACHING = {"temperature": 2.0, "weight": 0.5}  # on seed 0's validation set
 UNIT_METHODS = (
     "units",
     "weights, same sparsity",
@@ -85,15 +88,50 @@ def recovery(split, seed, kind, sparsity):
 
 def compacted(split, seed, sparsity):
     """Notebook 05: units cut out, the last hidden layer spared; retrained."""
-    model = _baseline(split, seed)
+    tuned = training.fine_tune(
+        cut_units(_baseline(split, seed), sparsity),
+        split, split.steps(2000), learning_rate=2e-3, seed=seed,
+    )  # fmt: skip
+    return _seen(tuned, split)
+
+
+def cut_units(model, sparsity):
+    """A smaller network: units of all hidden layers but `hidden_4` cut out."""
     kernels = pruning.prunable_kernels(model)
     large = {k: v for k, v in kernels.items() if k != "hidden_4"}
     masks = masking.unit_masks(masking.unit_scores(large), sparsity)
-    cut = compacting.compact(_masked(model, masks))
-    tuned = training.fine_tune(
-        cut, split, split.steps(2000), learning_rate=2e-3, seed=seed
-    )
-    return _seen(tuned, split)
+    return compacting.compact(_masked(model, masks))
+
+
+def distilled(split, seed, student, taught):
+    """Notebook 09: one shape, cut out or new, with a teacher or without."""
+    tuned = student_after(split, seed, student, taught)
+    file = deploying.convert(tuned, "full int8", split.x_train[:200])
+    integers = measuring.accuracy(file, split.x_test, split.y_test)
+    return {
+        **_seen(tuned, split),
+        "int8_accuracy": integers,
+        "int8_bytes": len(file),
+    }
+
+
+def student_after(split, seed, student, taught):
+    """784-150-150-75-200-10 after 2,000 steps; the teacher is the baseline.
+
+    "cut" is cut out of that baseline, "new" starts from random weights.
+    """
+    _require_one_of(("cut", "new"), student)
+    model, options = _baseline(split, seed), {"learning_rate": 2e-3}
+    start = cut_units(model, 0.85)
+    if student == "new":
+        widths = [layer.units for layer in start.layers[:-1]]
+        start = networks.mlp(widths, seed=seed)
+    steps = split.steps(2000)
+    if taught:
+        return distilling.distill(
+            model, start, split, steps, seed=seed, **TEACHING, **options
+        )
+    return training.fine_tune(start, split, steps, seed=seed, **options)
 
 
 def filters(split, seed, method, sparsity):
@@ -306,6 +344,11 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "distilled": [(distilled, {
+        "data": datasets.NAMES,
+        "student": ["cut", "new"],
+        "taught": [False, True],
+    })],
     "rewinding": [(rewinding, {"seeds": range(5), "start_step": [0]})],
 }  # fmt: skip
 FULL_ONLY = {"filters", "rewinding"}

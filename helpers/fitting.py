@@ -78,7 +78,11 @@ def batch_order(split, num_steps, batch_size, seed):
 
 
 def loss_of(model):
-    """Cross-entropy: of one sigmoid output, or of a logit for each class."""
+    """Cross-entropy: of one sigmoid output, or of a logit for each class.
+
+    Of a `keras.distillation.Distiller`, its student's.
+    """
+    model = getattr(model, "student", model)
     if model.output_shape[-1] == 1:
         return keras.losses.BinaryCrossentropy()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import pruning
-from helpers.backend import quiet, tf
+from helpers import deploying, pruning
+from helpers.backend import tf
 from helpers.fitting import loss_of
 
 
@@ -93,8 +93,8 @@ def loss_and_accuracy(model, x, y):
 def predictions(model, x, batch_size=1000):
     """The class of the largest output for each image.
 
-    Of one output, a sigmoid, it is class 1 above 0.5. The maps of 1,000
-    images take LeNet 200 MB.
+    Of one output, a sigmoid, it is class 1 above 0.5. `model` may be the
+    bytes of a LiteRT file. The maps of 1,000 images take LeNet 200 MB.
     """
     return _classes(_outputs(model, x, batch_size))
 
@@ -104,7 +104,8 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
 
     Args:
         models: one model, or a dict from name to model. The first is what
-            the others' speed-up is measured against.
+            the others' speed-up is measured against. For "litert", a model
+            may be the bytes of a file (see `deploying.convert`).
         x: images; the first `batch_size` of them are used.
         runtime: "predict" (Keras' method), "tf.function" (compiled once for
             this batch) or "litert" (one thread).
@@ -131,6 +132,11 @@ def compiled(model, batch, runtime):
     if runtime not in RUNTIMES:
         raise ValueError(
             f"Unknown runtime {runtime!r}; pass one of {', '.join(RUNTIMES)}."
+        )
+    if isinstance(model, bytes) and runtime != "litert":
+        raise ValueError(
+            f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
+            "runtime, or the Keras model."
         )
     return RUNTIMES[runtime](model, batch)
 
@@ -169,18 +175,15 @@ def summary(turns):
     ).T
 
 
-def litert_model(model):
-    """`model` converted to LiteRT (formerly TensorFlow Lite), as bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "model.tflite"
-        with quiet():
-            model.export(str(path), format="litert", verbose=False)
-        return path.read_bytes()
-
-
 def _outputs(model, x, batch_size=1000):
     parts = np.split(x, range(batch_size, len(x), batch_size))
-    return np.concatenate([model(part, training=False) for part in parts])
+    return np.concatenate([_call(model, part) for part in parts])
+
+
+def _call(model, batch):
+    if isinstance(model, bytes):
+        return deploying.runner(model, batch)()
+    return model(batch, training=False)
 
 
 def _classes(outputs):
@@ -200,24 +203,8 @@ def _tf_function(model, batch):
 
 
 def _litert(model, batch):
-    from ai_edge_litert.interpreter import Interpreter
-
-    with quiet():
-        interpreter = Interpreter(
-            model_content=litert_model(model), num_threads=1
-        )
-    entry = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(entry, batch.shape)
-    with quiet():
-        interpreter.allocate_tensors()
-    exit_ = interpreter.get_output_details()[0]["index"]
-
-    def call():
-        interpreter.set_tensor(entry, batch)
-        interpreter.invoke()
-        return interpreter.get_tensor(exit_)
-
-    return call
+    file = model if isinstance(model, bytes) else deploying.convert(model)
+    return deploying.runner(file, batch)
 
 
 RUNTIMES = {

@@ -26,7 +26,7 @@ from helpers.fitting import progress
 ALWAYS = ("seed", "data", "source")  # columns that every study has
 DECIDING = (
     "networks", "masking", "staging", "pruning", "fitting", "training",
-    "scheduling", "compacting", "measuring",
+    "scheduling", "compacting", "measuring", "deploying", "distilling",
 )  # fmt: skip
 
 

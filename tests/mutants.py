@@ -354,6 +354,61 @@ MUTANTS = [
         'template_name="site"', 'template_name="lab"', "publishing",
     ),
     Mutant(
+        "full integers come without calibration", "deploying",
+        "return options | {", "return options or {", "deploying",
+    ),
+    Mutant(
+        "calibration images are not looked at", "deploying",
+        "if not np.isfinite(images).all():", "if False:", "deploying",
+    ),
+    Mutant(
+        "alone everything can be imported", "deploying",
+        "sys.meta_path.insert(0, Only())", "pass", "deploying",
+    ),
+    Mutant(
+        "alone the caller's folders are searched, too", "deploying",
+        '"-I", "-S", "-c"', '"-c"', "deploying",
+    ),
+    Mutant(
+        "a failed conversion is not explained", "deploying",
+        "raise _not_converted(model, kind, error) from error", "raise",
+        "deploying",
+    ),
+    Mutant(
+        "Keras quantizes the model itself", "deploying",
+        "copy = pruning.copy_of(model)", "copy = model", "deploying",
+    ),
+    Mutant(
+        "Keras' default loss teaches", "distilling",
+        "            keras.losses.KLDivergence(),\n", "", "distilling",
+    ),
+    Mutant(
+        "teacher and labels change shares", "distilling",
+        "student_loss_weight=1 - weight", "student_loss_weight=weight",
+        "distilling",
+    ),
+    Mutant(
+        "a student's zeros are not held", "distilling",
+        "    pruning.hold_zeros(student)\n", "", "distilling",
+    ),
+    Mutant(
+        "the teacher is frozen for good", "distilling",
+        "pruning.copy_of(teacher),", "teacher,", "distilling",
+    ),
+    Mutant(
+        "shares are taken for logits", "distilling",
+        'if name != "linear" or', "if", "distilling",
+    ),
+    Mutant(
+        "a file is timed as if it were another runtime's", "measuring",
+        'if isinstance(model, bytes) and runtime != "litert":', "if False:",
+        "measuring",
+    ),
+    Mutant(
+        "a new student starts from the cut one", "experiments",
+        'if student == "new":', "if False:", "experiments",
+    ),
+    Mutant(
         "altered data are accepted", "datasets",
         "if digest.hexdigest() not in KNOWN[name]:", "if False:", "datasets",
     ),

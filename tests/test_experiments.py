@@ -6,7 +6,15 @@ import itertools
 import numpy as np
 import pytest
 
-from helpers import experiments, fitting, networks, pruning, studying, training
+from helpers import (
+    distilling,
+    experiments,
+    fitting,
+    networks,
+    pruning,
+    studying,
+    training,
+)
 
 TRAINED = {}
 
@@ -31,6 +39,7 @@ def quick(monkeypatch):
         return TRAINED[seed, shape]
 
     monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(distilling, "fit", fit)
     monkeypatch.setattr(experiments, "_baseline", baseline)
     monkeypatch.setattr(experiments, "LENET", (30, 10))
 
@@ -75,7 +84,7 @@ def test_as_many_weights_are_left_as_units_leave(split):
 @pytest.mark.parametrize(
     "experiment",
     [experiments.weights, experiments.units, experiments.recovery,
-     experiments.equal_steps, experiments.filters],
+     experiments.equal_steps, experiments.filters, experiments.distilled],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
     with pytest.raises(ValueError, match="got 'layrwise'; pass one of"):
@@ -115,6 +124,49 @@ def test_filters_go_by_each_method_at_the_same_cost(split, monkeypatch):
     assert dense["accuracy"] == dense["before_accuracy"]
     chosen = {row["val_accuracy"] for row in rows.values()}
     assert len(chosen) == 3  # each chose other filters
+
+
+@pytest.mark.parametrize("student", ["cut", "new"])
+def test_students_have_one_shape_with_a_teacher_and_without(
+    split, monkeypatch, student
+):
+    """Controls differ by the loss only: images, steps, rates are the same."""
+    calls = []
+
+    def fit(model, split, num_steps, **options):
+        calls.append((num_steps, options))
+        fitting.fit(model, split, 4, **options)
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(distilling, "fit", fit)
+    rows = [
+        experiments.distilled(split, 3, student, taught)
+        for taught in (False, True)
+    ]
+    assert calls[0] == calls[1]
+    assert calls[0] == (400, {"seed": 3, "learning_rate": 2e-3})
+    inputs, units = [784, 15, 15, 8, 20], [15, 15, 8, 20, 10]
+    assert {row["macs"] for row in rows} == {
+        sum(map(np.multiply, inputs, units))
+    }
+    sizes = [row["int8_bytes"] for row in rows]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)  # names differ
+
+
+def test_a_new_student_starts_from_its_seed_and_a_cut_one_from_the_baseline(
+    split, monkeypatch
+):
+    starts = []
+    monkeypatch.setattr(
+        training, "fine_tune", lambda model, *_, **__: starts.append(model)
+    )
+    for student in ("cut", "new"):
+        experiments.student_after(split, 3, student, taught=False)
+    cut = experiments.cut_units(experiments._baseline(split, 3), 0.85)
+    new = networks.mlp((15, 15, 8, 20), seed=3)
+    for start, wanted in zip(starts, (cut, new), strict=True):
+        weights = zip(start.get_weights(), wanted.get_weights(), strict=True)
+        assert all(map(np.array_equal, *zip(*weights, strict=True)))
 
 
 def test_rounds_leave_the_same_fraction_each_time(split):

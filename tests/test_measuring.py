@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import compacting, measuring, networks, pruning
+from helpers import compacting, deploying, measuring, networks, pruning
 from helpers.backend import keras
 
 COLUMNS = ["ms", "ms_low", "ms_high", "speed_up", "speed_up_low"]
@@ -204,9 +204,32 @@ def test_latency_takes_one_model_as_well(trained, split):
     assert table.shape == (1, 6)
 
 
-def test_litert_bytes_are_about_four_per_parameter(trained):
-    size = len(measuring.litert_model(trained))
-    assert size == pytest.approx(4 * trained.count_params(), rel=0.1)
+def test_a_file_is_measured_as_its_model_is(trained, split):
+    file = deploying.convert(trained)
+    assert len(file) == pytest.approx(4 * trained.count_params(), rel=0.1)
+    seen = [
+        measuring.accuracy(m, split.x_test, split.y_test)
+        for m in (trained, file)
+    ]
+    assert seen[0] == seen[1]
+    table = measuring.latency(
+        {"model": trained, "file": file}, split.x_test, 10, "litert", repeats=6
+    )
+    assert list(table.index) == ["model", "file"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50])
+def test_a_file_predicts_in_chunks_as_in_one(trained, split, batch_size):
+    file, x = deploying.convert(trained), split.x_test[:50]
+    chunks = measuring.predictions(file, x, batch_size=batch_size)
+    assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
+
+
+@pytest.mark.parametrize("runtime", ["predict", "tf.function"])
+def test_a_file_is_not_timed_in_another_runtime(trained, split, runtime):
+    file = deploying.convert(trained)
+    with pytest.raises(ValueError, match='runs in "litert", not in'):
+        measuring.latency(file, split.x_test, 1, runtime)
 
 
 def test_an_unknown_runtime_is_refused(trained, split):

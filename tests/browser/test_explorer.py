@@ -321,6 +321,24 @@ def test_rounds(run):
     assert shown.place() == "3"
 
 
+def test_size_budget(run):
+    page = run("09_quantization_and_distillation.ipynb", seconds=1200)
+    shown = Shown(page)
+    for data in ("fashion_mnist", "mnist"):
+        shown.choose(data)
+        shown.press("Home")
+        text, pictures = shown.wait_for("size budget, kB 65"), shown.pictures()
+        assert "kind full int8" in text
+        assert number_after("MACs", text) == 49_950
+        shown.press("ArrowRight", "ArrowRight")
+        text = shown.wait_for("size budget, kB 190")
+        assert 65_000 < number_after("bytes", text) <= 190_000
+        units = {105_400: 450, 168_350: 575}  # either may read better
+        left = units[number_after("MACs", text)]
+        assert number_after("units left", text) == left
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+
+
 def number_after(label, text):
     found = re.search(rf"{label} ([\d,]+)", text)
     return int(found[1].replace(",", ""))
