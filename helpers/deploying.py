@@ -27,7 +27,7 @@ function, folder = sys.argv[1:3]
 sys.path += sys.argv[3:]
 import numpy as np
 answer = getattr(__import__("predictor"), function)(
-    f"{folder}/model.tflite", np.load(f"{folder}/x.npy")
+    f"{folder}/model.tflite", np.load(f"{folder}/x.npy", allow_pickle=False)
 )
 np.save(f"{folder}/answer.npy", answer)
 loaded = {name.split(".")[0] for name in sys.modules}
@@ -133,7 +133,8 @@ def run_alone(function, file, x):
                 f"`{function.__name__}` failed alone: {said[-1]}. It may use "
                 "LiteRT and NumPy only, and imports them itself."
             )
-        return np.load(place / "answer.npy"), json.loads(done.stdout)
+        answer = np.load(place / "answer.npy", allow_pickle=False)
+        return answer, json.loads(done.stdout)
 
 
 def keras_int8(model):

@@ -456,7 +456,9 @@ FORBIDDEN = {
         r"allow_pickle=(?!False)|\b(cloud)?pickle\b|\bdill\b|joblib\.load"
     ),
     "unsafe models": r"safe_mode=|enable_unsafe|\.h5\b|load_weights",
-    "shells": r"\bsubprocess\b|os\.(system|popen|exec)|shell=|get_ipython",
+    "shells": (  # a program is run as a list of arguments, or not at all
+        r"subprocess\.(?!run\(\s*\[)|os\.(system|popen|exec)|shell=|get_ipython"
+    ),
     "code from text": r"(?<![.\w])(eval|exec)\(|yaml\.(unsafe_)?load\(",
     "unverified hosts": r"verify=False|CERT_NONE|unverified_context|http://",
 }
