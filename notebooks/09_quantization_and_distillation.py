@@ -126,8 +126,8 @@ for kind in ("dynamic int8", "full int8"):
 
 # %% [markdown]
 # The same four times fewer bytes, at least 98 % of the same predictions, and
-# now four times faster for 100 images and more for one: LiteRT multiplies the
-# integers themselves.
+# now about four times faster as well: LiteRT multiplies the integers
+# themselves.
 #
 # ## Learn from a teacher
 #
@@ -320,14 +320,13 @@ checking.claim("masks alone: the file is as large",
 
 # %% [markdown]
 # Masking alone zips better and changes nothing else. Cutting units makes the
-# file 14 times smaller, 8 bits four times, and the two multiply. We had asked
-# for a network within 0.3 points of the full one, 40 times smaller and 25 times
-# faster for one image. In this run all together is 51 times smaller, 126 times
-# faster (95 to 132), and 0.07 points below, give or take 0.19: all three are
-# reached. Beware of the 126: other programs were running, and pushed the full
-# network's 9.6 MB out of the processor's cache. On a quieter machine it takes
-# 0.18 instead of 0.59 ms and the small one 0.005 as before: 40 times. The 49
-# times for 100 images hardly depend on that.
+# file 14 times smaller and about 15 times faster, 8 bits both four times, and
+# together they nearly multiply. We had asked for a network within 0.3 points of
+# the full one, 40 times smaller and 25 times faster for one image. In this run
+# all together is 51 times smaller, 41 times faster, and 0.07 points below, give
+# or take 0.19: all three are reached. On a machine that is busy with other
+# things we have seen it 126 times faster: they push the full network's 9.6 MB
+# out of the processor's cache, and the small one's 0.2 MB stay.
 #
 # One run again. Six seeds of the study were converted in the same way, and
 # notebook 5's study has the full network for the same seeds. Seed 0 is left
@@ -554,12 +553,12 @@ for name, file in {
 #
 # In this notebook, we saw:
 #
-# - a full network in 8 bits: 3.9 times smaller, four times faster or more
-#   in LiteRT, and not faster at all in Keras;
+# - a full network in 8 bits: 3.9 times smaller, about four times faster in
+#   LiteRT, and not faster at all in Keras;
 # - a teacher that brought students of 784-150-150-75-200-10 nothing that five
 #   seeds could show, on digits or on clothes;
-# - units cut out, a teacher and 8 bits together: 51 times smaller, at least 40
-#   times faster for one image, and over five seeds 0.14 points below the full
+# - units cut out, a teacher and 8 bits together: 51 times smaller, 41 times
+#   faster for one image, and over five seeds 0.14 points below the full
 #   network, with an interval from 0.25 to 0.02 below;
 # - a file that says the same where only LiteRT and NumPy exist;
 # - a calibration set on the wrong scale, which turns that file into a guesser.
