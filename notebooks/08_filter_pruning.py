@@ -364,8 +364,8 @@ checking.claim(
 # %% [markdown]
 # Masking gains nothing. With 12 times fewer MACs the compacted network is about
 # 6 times as fast in LiteRT, for one image and for 100. In a `tf.function`,
-# which spends much of a call on the call itself, it is 2 to 3 times as fast for
-# 100 images and 1.5 times for one.
+# which spends much of a call on the call itself, it is 3 times as fast for 100
+# images and 1.5 times for one.
 #
 # Where does the rest go? We time each **stage** by itself, in LiteRT and for
 # 100 images: a layer with a kernel and all that follows up to the next one.
@@ -412,15 +412,14 @@ pd.DataFrame(
 ).round(2)
 
 # %% [markdown]
-# The first stage does the fewest MACs per millisecond, a third of what the
-# second does: 20 filters over 24 x 24 positions of a single channel, then
-# normalization, ReLU and pooling of the largest maps, which count no MACs and
-# take time. And it has only its own filters to lose, as the image has one
-# channel whatever we prune: four times fewer MACs and about as much faster. The
-# second stage does 17 times fewer and gains more than that (our guess: its
-# numbers now fit into a faster cache). So the stage with an eighth of the MACs
-# takes a third of the time at first, and most of it in the end. A MAC is not a
-# unit of time.
+# Of the three large stages the first does the fewest MACs per millisecond, four
+# tenths of what the second does: 20 filters over 24 x 24 positions of a single
+# channel, then normalization, ReLU and pooling of the largest maps, which count
+# no MACs and take time. And it has only its own filters to lose, as the image
+# has one channel whatever we prune: four times fewer MACs and three times as
+# fast. The second stage does 17 times fewer and is 15 times as fast. So the
+# stage with an eighth of the MACs takes a quarter of the time at first, and
+# most of it in the end. A MAC is not a unit of time.
 #
 # ## Move it yourself
 #
@@ -587,7 +586,7 @@ for label, masks in {"whole": half, "control, kernel": kernels_only}.items():
 #   control on digits and 1.8 on clothes;
 # - over five seeds norm and activation beat a random choice by 0.6 and 0.7
 #   points at a sparsity of 0.5;
-# - 12 times fewer MACs were 6 times faster in LiteRT and 2 to 3 times in a
+# - 12 times fewer MACs were 6 times faster in LiteRT and 3 times in a
 #   `tf.function`.
 #
 # **In practice**: the five seeds are of one small network after 1,200 steps, on
@@ -599,4 +598,4 @@ for label, masks in {"whole": half, "control, kernel": kernels_only}.items():
 # [Molchanov et al., 2017](https://arxiv.org/abs/1611.06440) compare criteria,
 # activations among them.
 #
-# Next, in the series' plan: what do pruning, int8 and a teacher give together?
+# Next: what do pruning, int8 and a teacher give together?
