@@ -66,12 +66,14 @@ def readings(model, x, y):
     Weights and units are those of the layers that may be pruned; a unit is
     left as long as a weight leads to it.
     """
-    kernels = pruning.prunable_kernels(model).values()
-    incoming = [k.reshape(-1, k.shape[-1]).any(axis=0) for k in kernels]
+    left = [
+        kernel.reshape(-1, kernel.shape[-1]) != 0
+        for kernel in pruning.prunable_kernels(model).values()
+    ]
     return {
         "accuracy": accuracy(model, x, y),
-        "weights left": sum(int(np.count_nonzero(k)) for k in kernels),
-        "units left": sum(int(alive.sum()) for alive in incoming),
+        "weights left": sum(int(np.count_nonzero(kept)) for kept in left),
+        "units left": sum(int(kept.any(axis=0).sum()) for kept in left),
         "MACs": sum(macs_per_layer(model).values()),
     }
 

@@ -57,7 +57,7 @@ class Explorer(widgets.VBox):
             for name, values in (choices or {}).items()
         }
         self.readout, self.pictures = widgets.HTML(), widgets.HTML()
-        self.pngs, self._turn = [], threading.RLock()
+        self.pngs, self._seen, self._turn = [], {}, threading.RLock()
         self._look, self._draw = look, draw
         controls = [*self.choices.values(), self.slider]
         for control in controls:
@@ -88,15 +88,21 @@ class Explorer(widgets.VBox):
         )
 
     def _see(self, position, chosen):
-        """Readings and pictures at a position; of an error, its text."""
+        """Readings and pictures at a position; of an error, its text.
+
+        Each place is looked at once: what was seen there is kept.
+        """
+        place = position, *chosen.values()
         try:
-            readings, image = self._look(position, **chosen)
-            return readings, self._draw(
-                position, readings["accuracy"], image, **chosen
-            )
+            if place not in self._seen:
+                readings, image = self._look(position, **chosen)
+                self._seen[place] = (
+                    readings,
+                    self._draw(position, readings["accuracy"], image, **chosen),
+                )
+            return self._seen[place]
         except Exception as error:  # nobody sees a traceback from a slider
-            readings = {type(error).__name__: error}
-            return readings, self.pngs
+            return {type(error).__name__: error}, self.pngs
 
     def _words(self, position, readings):
         """The position, and the readings; lines break between these only."""

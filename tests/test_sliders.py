@@ -120,6 +120,36 @@ def test_each_move_looks_once():
     assert seen == [0.5, 0.0, 0.25]
 
 
+def test_a_place_seen_before_is_not_looked_at_again():
+    seen = []
+    shown = explorer(
+        look=lambda p, **c: seen.append((p, *c.values())) or look(p),
+        choices={"data": ["digits", "clothes"]},
+    )
+    before = shown.readings, shown.pngs
+    shown.slider.value = 0.0
+    shown.choices["data"].value = "clothes"
+    shown.choices["data"].value = "digits"
+    shown.slider.value = 0.5
+    assert seen == [(0.5, "digits"), (0.0, "digits"), (0.0, "clothes")]
+    assert (shown.readings, shown.pngs) == before
+
+
+def test_an_error_is_not_kept():
+    errors = [ValueError("not yet")]
+
+    def at_second_try(position):
+        if errors:
+            raise errors.pop()
+        return look(position)
+
+    shown = explorer(look=at_second_try)
+    assert "not yet" in text(shown)
+    shown.slider.value = 0.0
+    shown.slider.value = 0.5
+    assert "accuracy 50.0 %" in text(shown)
+
+
 def test_slider_readings_and_picture_are_what_the_page_gets():
     shown = explorer()
     assert shown.children == (shown.slider, shown.readout, shown.pictures)
