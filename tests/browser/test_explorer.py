@@ -335,6 +335,19 @@ def test_threshold(run):
     assert counts[-1] < counts[0]
 
 
+def test_filters(run):
+    shown = Shown(run("08_filter_pruning.ipynb"))
+    shown.press("Home")
+    shown.wait_for("sparsity 0.00")
+    before = shown.pictures()
+    shown.press("End", *["ArrowLeft"] * 4)
+    text = shown.wait_for("sparsity 0.75")
+    assert number_after("filters left", text) == 5 + 12
+    assert number_after("units left", text) == 5 + 12 + 125
+    assert number_after("MACs", text) == 193_250
+    assert all(map(bytes.__ne__, before, shown.pictures()))
+
+
 def test_rounds(run):
     shown = Shown(run("06_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
