@@ -112,14 +112,16 @@ for name, network in {"masked": halved, "compacted": small}.items():
 # Each convolution is followed by four arrays of its BatchNormalization, scale
 # (gamma), shift (beta) and two running statistics: a filter takes its entries
 # of these along. `hidden_1` reads 16 positions of 50 filters, then of 25. Are
-# the outputs the same, on clothes and on digits?
+# the outputs the same, on clothes and on digits? We take the largest difference
+# as a fraction of the largest output, because rounding grows with the numbers.
 
 # %%
 for name, network in models.items():
     masked = pruning.prune_units(network, sparsity=0.5)
     cut = compacting.compact(masked)
     x = splits[name].x_test[:1000]
-    gap = float(np.abs(np.array(masked(x)) - np.array(cut(x))).max())
+    seen, again = np.array(masked(x)), np.array(cut(x))
+    gap = np.abs(seen - again).max() / np.abs(seen).max()
     checking.claim(f"{name}: at most 1e-5 apart", gap <= 1e-5, gap)
 
 # %% [markdown]
@@ -231,7 +233,8 @@ for name, row in rows.items():
 for name, network in tuned.items():
     cut = compacting.compact(network)
     x = splits[name].x_test[:1000]
-    gap = float(np.abs(np.array(network(x)) - np.array(cut(x))).max())
+    seen, again = np.array(network(x)), np.array(cut(x))
+    gap = np.abs(seen - again).max() / np.abs(seen).max()
     checking.claim(f"{name}: still at most 1e-5 apart", gap <= 1e-5, gap)
     print(compacting.live_units(network))
 
@@ -239,7 +242,7 @@ for name, network in tuned.items():
 # On digits retraining brings 85.7 % back to 98.9 %, 0.2 points below the
 # control; on clothes 55.5 % to 88.6 %, 1.8 points below. (The bar of the claim
 # is 4 points, 10 on the small sample.) Nothing that was pruned came back, and
-# the outputs of the compacted networks are still the same.
+# the outputs of the compacted networks are still the same, measured as above.
 #
 # ## Rank by what filters do
 #
