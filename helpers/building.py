@@ -9,7 +9,6 @@ import argparse
 import base64
 import os
 import pathlib
-import shutil
 import time
 
 import jupytext
@@ -87,7 +86,8 @@ def site(path):
     front = publishing.front_page(readme, pages)
     _write(PAGES / "site" / f"{path.stem}.html", html.encode())
     _write(PAGES / "site" / "index.html", front.encode())
-    shutil.copy(path.parent / "headline.png", PAGES / "site")
+    headline = path.with_name("headline.png").read_bytes()
+    _write(PAGES / "site" / "headline.png", headline)
 
 
 def main(arguments=None):
