@@ -1,5 +1,6 @@
 """Train a Keras model for a number of steps, the same way every time."""
 
+import functools
 import math
 import sys
 
@@ -128,7 +129,7 @@ def _overrides(callback, name):
 
 
 def _adam(learning_rate):
-    """Keras' Adam on one device, whose compiled steps can be freed.
+    """Keras' Adam on one device, in one pass over the weights.
 
     Summing gradients over devices leaves a reference to every compiled step
     in a list that TensorFlow never empties: 40 MB a fit for our network. Not
@@ -136,7 +137,29 @@ def _adam(learning_rate):
     """
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+    optimizer.update_step = functools.partial(_adam_step, optimizer)
     return optimizer
+
+
+def _adam_step(adam, gradient, variable, learning_rate):
+    """TensorFlow's own Adam: Keras' formula, at half the time.
+
+    Keras' is twelve operations, each of which reads all weights again.
+    """
+    number = adam._get_variable_index(variable)
+    step = tf.cast(adam.iterations + 1, variable.dtype)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=adam._momentums[number].value.handle,
+        v=adam._velocities[number].value.handle,
+        beta1_power=tf.pow(adam.beta_1, step),
+        beta2_power=tf.pow(adam.beta_2, step),
+        lr=learning_rate,
+        beta1=adam.beta_1,
+        beta2=adam.beta_2,
+        epsilon=adam.epsilon,
+        grad=gradient,
+    )
 
 
 def _stream(split, order):

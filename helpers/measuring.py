@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers import deploying, pruning
-from helpers.backend import tf
+from helpers.backend import tf, view
 from helpers.fitting import loss_of
 
 
@@ -37,7 +37,7 @@ def cost(model):
 
 def counts(model):
     """The part of `cost` that needs no file: a dict of three numbers."""
-    arrays = model.get_weights()
+    arrays = [view(variable) for variable in model.weights]
     return {
         "parameters": sum(array.size for array in arrays),
         "nonzeros": sum(int(np.count_nonzero(array)) for array in arrays),
@@ -67,8 +67,8 @@ def readings(model, x, y):
     left as long as a weight leads to it.
     """
     left = [
-        kernel.reshape(-1, kernel.shape[-1]) != 0
-        for kernel in pruning.prunable_kernels(model).values()
+        mask.reshape(-1, mask.shape[-1]).view(bool)
+        for mask in list(pruning.masks_of(model).values())[:-1]
     ]
     return {
         "accuracy": accuracy(model, x, y),

@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from helpers import masking, staging
-from helpers.backend import keras
+from helpers.backend import keras, tf, view
 from helpers.staging import PRUNABLE, require_built
 
 
@@ -14,11 +14,11 @@ class KeepMask(keras.constraints.Constraint):
     """Zeroes the masked entries of a variable after every optimizer step."""
 
     def __init__(self, mask):
-        self.mask = keras.Variable(mask, trainable=False, dtype="bool")
+        self.mask = keras.Variable(mask, trainable=False, dtype="float32")
 
     def __call__(self, w):
-        """Return `w` with exact zeros where the mask is 0."""
-        return keras.ops.where(self.mask, w, keras.ops.zeros_like(w))
+        """Return `w` with exact zeros where the mask is 0, even for a NaN."""
+        return tf.math.multiply_no_nan(w, tf.cast(self.mask, w.dtype))
 
 
 def prunable_kernels(model, include_output=False):
@@ -60,7 +60,7 @@ def apply_masks(model, masks):
     layers = {layer.name: layer for layer in _prunable_layers(model)}
     for name, mask in masks.items():
         _check_mask(layers, name, np.asarray(mask))
-        masking.magnitude_scores({name: layers[name].get_weights()[0]})
+        masking.require_finite(name, view(layers[name].kernel))
     _refuse_averaging(model)
     whole = [name for name, mask in masks.items() if np.ndim(mask) == 1]
     parts = {name: staging.unit_parts(model, layers[name]) for name in whole}
@@ -85,7 +85,7 @@ def hold_zeros(model):
 def masks_of(model):
     """The masks that a pruned model carries: 0 where a weight is exactly 0."""
     return {
-        layer.name: (layer.kernel.numpy() != 0).astype(np.uint8)
+        layer.name: (view(layer.kernel) != 0).view(np.uint8)
         for layer in _prunable_layers(model)
     }
 
@@ -99,7 +99,7 @@ def deleted_units(model):
     for layer in _prunable_layers(model):
         parts = [layer.kernel, *staging.unit_parts(model, layer, strict=False)]
         units = layer.kernel.shape[-1]
-        used = [part.numpy().reshape(-1, units).any(axis=0) for part in parts]
+        used = [view(part).reshape(-1, units).any(axis=0) for part in parts]
         if len(parts) > 1 and not np.any(used, axis=0).all():
             deleted[layer.name] = ~np.any(used, axis=0)
     return deleted
@@ -167,7 +167,7 @@ def copy_of(model):
     require_built(model)
     gc.collect()  # models are cycles: free those that nobody uses any more
     copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.get_weights())
+    copy.set_weights(model.weights)
     return copy
 
 

@@ -302,7 +302,7 @@ def look(fraction, data):
     """Hide the least heard pixels, then read 2,000 test images."""
     keep = np.ones(784, np.uint8)
     keep[np.argsort(listening[data])[: round(fraction * 784)]] = 0
-    scratch.set_weights(runs[data].model.get_weights())
+    scratch.set_weights(runs[data].model.weights)
     pruning.apply_masks(
         scratch, {"hidden_1": np.repeat(keep[:, None], 1000, 1)}
     )

@@ -349,7 +349,7 @@ for (name, method), norms in ranked.items():
 def look(sparsity, data, method):
     """Prune the real network's units and read 2,000 test images."""
     masks = masking.unit_masks(ranked[data, method], sparsity)
-    scratch.set_weights(models[data].get_weights())
+    scratch.set_weights(models[data].weights)
     pruning.apply_masks(scratch, masks)
     x, y = splits[data].x_test[:2000], splits[data].y_test[:2000]
     readings = measuring.readings(scratch, x, y)

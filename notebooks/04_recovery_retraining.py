@@ -290,7 +290,7 @@ x, y = splits["mnist"].x_test[:2000], splits["mnist"].y_test[:2000]
 
 def look(sparsity):
     """Prune the real network; compare with the retrained one's answers."""
-    scratch.set_weights(model.get_weights())
+    scratch.set_weights(model.weights)
     pruning.apply_masks(scratch, masking.layerwise_masks(scores, sparsity))
     before = measuring.predictions(scratch, x) == y
     after = recovered["mnist", sparsity] == y

@@ -414,7 +414,7 @@ print(f"mean {gain.mean():+.1f} +- {margin:.1f} points")
 def look(threshold):
     """Prune the real network and read the test rows."""
     masks = masking.threshold_masks(scores, threshold)
-    scratch.set_weights(model.get_weights())
+    scratch.set_weights(model.weights)
     pruning.apply_masks(scratch, masks)
     readings = measuring.readings(scratch, x, y)
     readings["parameters left"] = readings["weights left"] + 513
@@ -506,7 +506,7 @@ checking.claim("two others over 10", drops["two others"] > 0.1, drops)
 # %%
 curves = {"control, sizes": [], "non-zeros": []}
 for threshold in THRESHOLDS:
-    scratch.set_weights(model.get_weights())
+    scratch.set_weights(model.weights)
     pruning.apply_masks(scratch, masking.threshold_masks(scores, threshold))
     arrays = scratch.get_weights()
     curves["control, sizes"].append(sum(a.size for a in arrays))

@@ -445,7 +445,7 @@ x, y = split.x_test[:300], split.y_test[:300]
 def look(sparsity):
     """Prune the real network, read 300 images and show one's maps."""
     masks = masking.unit_masks(norms, sparsity)
-    scratch.set_weights(model.get_weights())
+    scratch.set_weights(model.weights)
     pruning.apply_masks(scratch, masks)
     left = [masks[name].sum() for name in ("conv_1", "conv_2")]
     readings = measuring.readings(scratch, x, y) | prices[sparsity]

@@ -41,6 +41,20 @@ def test_more_steps_begin_like_fewer(split):
 # Fit
 
 
+def test_adam_is_the_one_of_keras(model, split, monkeypatch):
+    """Weights and moments agree after 20 steps, up to rounding."""
+    other = pruning.copy_of(model)
+    fitting.fit(model, split, num_steps=20)
+    monkeypatch.setattr(fitting, "_adam", keras.optimizers.Adam)
+    fitting.fit(other, split, num_steps=20)
+    for ours, theirs in zip(
+        [*model.weights, *model.optimizer.variables],
+        [*other.weights, *other.optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
 class Steps(keras.callbacks.Callback):
     """Notes the learning rate of each optimizer step, by its number."""
 

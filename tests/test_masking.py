@@ -111,6 +111,32 @@ def test_first_of_equal_scores_go_first(s, sparsity):
         assert kept == sorted(kept)
 
 
+SCORES = {
+    "all different": lambda random: random.random(30_000),
+    "sorted": lambda random: np.sort(random.random(30_000)),
+    "few values": lambda random: random.integers(0, 5, 30_000),
+    "all equal": lambda random: np.zeros(30_000),
+    "most are zero": lambda random: (
+        random.random(30_000) * (random.random(30_000) > 0.9)
+    ),
+    "half are 0.5": lambda random: np.where(
+        random.random(30_000) < 0.5, 0.5, random.random(30_000)
+    ),
+    "every fourth is higher": lambda random: (
+        np.tile([1.0, 0.0, 0.5, 0.25], 7_500) + random.random(30_000) / 10
+    ),
+}
+
+
+@pytest.mark.parametrize("sparsity", [0.001, 0.1, 0.333, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kind", SCORES)
+def test_large_layers_lose_what_a_stable_sort_puts_first(kind, sparsity):
+    scores = SCORES[kind](np.random.default_rng(0)).astype(np.float32)
+    lowest = np.argsort(scores, kind="stable")[: round(sparsity * 30_000)]
+    masks = masking.layerwise_masks({"a": scores}, sparsity)
+    assert np.array_equal(np.flatnonzero(masks["a"] == 0), np.sort(lowest))
+
+
 @given(layers, fractions, fractions)
 def test_higher_sparsity_never_keeps_more(scores, one, other):
     low, high = sorted((one, other))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import checking, masking, networks, pruning, training
-from helpers.backend import keras
+from helpers.backend import keras, view
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.01),
@@ -90,6 +90,31 @@ def test_zeros_are_zero_after_every_step(trained, split, optimizer, moment):
     assert (counter.steps, counter.worst) == (6, 0)
     assert watch.largest == [0.0] * 6
     assert not np.array_equal(before, weights_of(trained)["hidden_1"][0])
+
+
+def test_a_zero_is_held_where_the_weight_is_no_number():
+    held = pruning.KeepMask([1, 0, 0, 0])(np.float32([2, 3, np.nan, np.inf]))
+    assert np.array_equal(held, [2, 0, 0, 0])
+
+
+def test_a_view_stays_as_it_was_when_its_variable_changes(trained, split):
+    kernel = trained.layers[0].kernel
+    seen, before = view(kernel), kernel.numpy()
+    compile_with(trained, "adam")
+    train(trained, split)
+    pruning.apply_masks(trained, half_masks(trained))
+    assert np.array_equal(seen, before)
+    assert not np.array_equal(view(kernel), before)
+    with pytest.raises(ValueError, match="read-only"):
+        seen[0] = 0
+
+
+def test_a_copy_has_weights_of_its_own(trained, split):
+    copy, before = pruning.copy_of(trained), trained.get_weights()
+    compile_with(copy, "adam")
+    train(copy, split)
+    pruning.apply_masks(copy, half_masks(copy))
+    assert all(map(np.array_equal, before, trained.get_weights()))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
