@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from helpers import staging
-from helpers.backend import keras
+from helpers.backend import view
 
 
 def compact(model):
@@ -23,20 +23,21 @@ def compact(model):
     """
     stages = staging.stages(model)
     weights = {
-        layer.name: [np.array(w) for w in layer.get_weights()]
+        layer.name: [np.array(view(w)) for w in layer.weights]
         for layer in model.layers
     }
     alive = [np.ones(s[0].kernel.shape[-1], bool) for s in stages[1:]]
     while _drop_dead_units(stages[1:], weights, alive):
         pass  # a dropped unit may leave others without use
-    small = keras.Sequential([keras.Input(model.input_shape[1:])])
-    channels = np.ones(1, bool)  # of the images: all stay
+    cut, channels = [], np.ones(1, bool)  # of the images, all stay
     for stage, units in zip(stages, [channels, *alive], strict=True):
         for layer in stage:
-            _add_without_dead_units(
-                small, layer, weights[layer.name], channels, units
-            )
+            kept = weights[layer.name]
+            cut.append(_without_dead_units(layer, kept, channels, units))
         channels = units
+    small = staging.chained([layer for layer, _ in cut], model)
+    for layer, kept in cut:
+        layer.set_weights(kept)
     return small
 
 
@@ -70,7 +71,8 @@ def _drop_dead_units(stages, weights, alive):
         constant &= (emitted == 0) | (reader.use_bias and not pads)
         dead = living & (unread | silent & constant)
         if reader.use_bias:
-            weights[reader.name][1] += (emitted * dead) @ reads.sum(axis=0)
+            added = np.einsum("u,pun->n", emitted * dead, reads)
+            weights[reader.name][1] += added
         reads[:, dead] = 0
         kernel[..., dead] = 0
         living &= ~dead
@@ -104,8 +106,11 @@ def _emitted(layer, after, weights):
     return values[0], np.isclose(values, values[0], rtol=1e-6).all(axis=0)
 
 
-def _add_without_dead_units(small, layer, weights, channels, units):
-    """Add a copy of `layer` that reads `channels` and puts out `units`."""
+def _without_dead_units(layer, weights, channels, units):
+    """A copy of `layer` that reads `channels` and puts out `units`.
+
+    And its weights, which it can take once it is built.
+    """
     config = layer.get_config()
     if isinstance(layer, staging.PRUNABLE):
         kernel, *bias = weights
@@ -117,8 +122,7 @@ def _add_without_dead_units(small, layer, weights, channels, units):
         config["filters" if "filters" in config else "units"] = int(units.sum())
     elif not units.all():
         weights = [w[np.resize(units, w.shape)] for w in weights]
-    small.add(type(layer).from_config(config))
-    small.layers[-1].set_weights(weights)
+    return type(layer).from_config(config), weights
 
 
 def _refuse_constant(layer):

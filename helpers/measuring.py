@@ -14,6 +14,8 @@ from helpers import deploying, pruning
 from helpers.backend import tf, view
 from helpers.fitting import loss_of
 
+OUTPUTS_AT_ONCE = 10**7  # of the widest layer: 40 MB
+
 
 class Cost(NamedTuple):
     """`parameters`, `nonzeros` and `macs` count; the others are bytes."""
@@ -92,13 +94,13 @@ def loss_and_accuracy(model, x, y):
     }
 
 
-def predictions(model, x, batch_size=1000):
+def predictions(model, x):
     """The class of the largest output for each image.
 
     Of one output, a sigmoid, it is class 1 above 0.5. `model` may be the
-    bytes of a LiteRT file. The maps of 1,000 images take LeNet 200 MB.
+    bytes of a LiteRT file.
     """
-    return _classes(_outputs(model, x, batch_size))
+    return _classes(_outputs(model, x))
 
 
 def latency(models, x, batch_size, runtime="tf.function", **turns):
@@ -177,9 +179,18 @@ def summary(turns):
     ).T
 
 
-def _outputs(model, x, batch_size=1000):
-    parts = np.split(x, range(batch_size, len(x), batch_size))
+def _outputs(model, x):
+    step = _images_at_once(model)
+    parts = np.split(x, range(step, len(x), step))
     return np.concatenate([_call(model, part) for part in parts])
+
+
+def _images_at_once(model):
+    """As many as the widest layer's outputs fit; 1,000 if nobody knows it."""
+    if not getattr(model, "inputs", None):  # a file, or a class of its own
+        return 1000
+    widest = max(np.prod(layer.output.shape[1:]) for layer in model.layers)
+    return max(1, int(OUTPUTS_AT_ONCE // widest))
 
 
 def _call(model, batch):
@@ -230,9 +241,7 @@ def _median(values, name):
 def _bytes_on_disk(model):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
-        plain = type(model).from_config(model.get_config())  # not compiled
-        plain.set_weights(model.get_weights())
-        plain.save(path)
+        pruning.copy_of(model).save(path)  # without an optimizer
         with zipfile.ZipFile(
             f"{path}.zip", "w", zipfile.ZIP_DEFLATED
         ) as archive:

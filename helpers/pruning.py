@@ -11,7 +11,10 @@ from helpers.staging import PRUNABLE, require_built
 
 
 class KeepMask(keras.constraints.Constraint):
-    """Zeroes the masked entries of a variable after every optimizer step."""
+    """Zeroes the masked entries of a variable after every optimizer step.
+
+    The mask has the variable's shape, or that of its last axis.
+    """
 
     def __init__(self, mask):
         self.mask = keras.Variable(mask, trainable=False, dtype="float32")
@@ -38,7 +41,7 @@ def prunable_kernels(model, include_output=False):
             f"Model {model.name!r} has only an output layer. "
             "Pass `include_output=True` to prune that one."
         )
-    return {layer.name: layer.kernel.numpy() for layer in chosen}
+    return {layer.name: np.array(view(layer.kernel)) for layer in chosen}
 
 
 def apply_masks(model, masks):
@@ -66,7 +69,7 @@ def apply_masks(model, masks):
     parts = {name: staging.unit_parts(model, layers[name]) for name in whole}
     for name, mask in masks.items():
         kernel, mask = layers[name].kernel, np.asarray(mask)
-        _hold(model, kernel, np.broadcast_to(mask, kernel.shape))
+        _hold(model, kernel, mask)
         for part in parts.get(name, ()):
             _hold(model, part, np.resize(mask, part.shape))
 
@@ -166,7 +169,11 @@ def copy_of(model):
     """A new model with the same layers and weights, not compiled."""
     require_built(model)
     gc.collect()  # models are cycles: free those that nobody uses any more
-    copy = type(model).from_config(model.get_config())
+    if isinstance(model, keras.Sequential):
+        layers = [type(x).from_config(x.get_config()) for x in model.layers]
+        copy = staging.chained(layers, model)
+    else:
+        copy = type(model).from_config(model.get_config())
     copy.set_weights(model.weights)
     return copy
 
@@ -225,8 +232,9 @@ def _refuse_averaging(model):
 
 def _hold(model, variable, mask):
     """Hold a mask's zeros; a new mask for an old constraint is just data."""
-    if isinstance(variable.constraint, KeepMask):
-        variable.constraint.mask.assign(mask)
+    old = getattr(variable.constraint, "mask", None)
+    if isinstance(variable.constraint, KeepMask) and old.shape == mask.shape:
+        old.assign(mask)
     else:
         variable.constraint = KeepMask(mask)
         _forget_compiled_step(model)

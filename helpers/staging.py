@@ -72,6 +72,31 @@ def unit_parts(model, layer, strict=True):
     return biases + scales + shifts
 
 
+def chained(layers, model):
+    """A new `keras.Sequential` of new `layers`, that takes what `model` takes.
+
+    Its weights are zeros until they are set: random ones would take longer
+    than all else. All layers are built at once: one by one, Keras builds the
+    first ones again for each that follows.
+    """
+    entry = model.inputs[0]
+    entry = keras.Input(
+        batch_shape=entry.shape, dtype=entry.dtype, name=entry.name
+    )
+    kept = [
+        (layer, name, value)
+        for layer in layers
+        for name, value in vars(layer).items()
+        if name.endswith("_initializer")
+    ]
+    for layer, name, _ in kept:
+        setattr(layer, name, keras.initializers.Zeros())
+    chain = keras.Sequential([entry, *layers], name=model.name)
+    for layer, name, value in kept:
+        setattr(layer, name, value)
+    return chain
+
+
 def require_built(model):
     """Raise a ValueError unless `model` is a Keras model with weights."""
     if not isinstance(model, keras.Model):

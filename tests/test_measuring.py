@@ -159,19 +159,34 @@ def test_labels_in_a_column_are_labels_too(trained, split):
     assert measuring.accuracy(trained, split.x_test, column) == plain
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 200, 10_000])
-def test_predictions_in_chunks_equal_the_whole(trained, split, batch_size):
-    x = split.x_test[:50] if batch_size == 1 else split.x_test
-    chunks = measuring.predictions(trained, x, batch_size=batch_size)
+@pytest.mark.parametrize("outputs", [10, 32, 7 * 32, 200 * 32, 10**7])
+def test_predictions_in_chunks_equal_the_whole(
+    trained, split, outputs, monkeypatch
+):
+    monkeypatch.setattr(measuring, "OUTPUTS_AT_ONCE", outputs)
+    x = split.x_test[:50] if outputs <= 32 else split.x_test
+    chunks = measuring.predictions(trained, x)
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
 
 
-@pytest.mark.parametrize("batch_size", [2, 10_000])
-def test_one_sigmoid_output_predicts_class_1_above_a_half(batch_size):
+def test_a_model_of_its_own_class_predicts_too(trained, split):
+    class Wrapped(keras.Model):
+        def call(self, x, training=False):
+            return trained(x)
+
+    wrapped, x = Wrapped(), split.x_test
+    wrapped(x[:1])
+    seen = measuring.predictions(wrapped, np.tile(x, (6, 1)))
+    assert np.array_equal(seen, np.tile(measuring.predictions(trained, x), 6))
+
+
+@pytest.mark.parametrize("outputs", [2, 10_000])
+def test_one_sigmoid_output_predicts_class_1_above_a_half(outputs, monkeypatch):
+    monkeypatch.setattr(measuring, "OUTPUTS_AT_ONCE", outputs)
     model = networks.mlp(widths=(), inputs=1, classes=1)
     model.set_weights([np.ones((1, 1)), np.zeros(1)])
     x = np.array([[-3], [-0.1], [0], [0.1], [3]], np.float32)
-    predicted = measuring.predictions(model, x, batch_size=batch_size)
+    predicted = measuring.predictions(model, x)
     assert predicted.tolist() == [0, 0, 0, 1, 1]
     assert measuring.accuracy(model, x, np.array([0, 1, 0, 1, 1])) == 0.8
 
@@ -218,10 +233,11 @@ def test_a_file_is_measured_as_its_model_is(trained, split):
     assert list(table.index) == ["model", "file"]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 50])
-def test_a_file_predicts_in_chunks_as_in_one(trained, split, batch_size):
-    file, x = deploying.convert(trained), split.x_test[:50]
-    chunks = measuring.predictions(file, x, batch_size=batch_size)
+@pytest.mark.parametrize("size", [1, 50, 1_000, 2_001])
+def test_a_file_predicts_in_chunks_as_in_one(trained, sample, size):
+    file = deploying.convert(trained)
+    x = np.resize(sample.x_test, (size, 784))
+    chunks = measuring.predictions(file, x)
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
 
 

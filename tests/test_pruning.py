@@ -109,6 +109,15 @@ def test_a_view_stays_as_it_was_when_its_variable_changes(trained, split):
         seen[0] = 0
 
 
+@pytest.mark.parametrize("build", [networks.mlp, networks.lenet])
+def test_a_copy_is_built_like_its_model(build):
+    """Also its initializers, which do not run."""
+    model = build()
+    copy = pruning.copy_of(model)
+    assert copy.get_config() == model.get_config()
+    assert all(map(np.array_equal, model.get_weights(), copy.get_weights()))
+
+
 def test_a_copy_has_weights_of_its_own(trained, split):
     copy, before = pruning.copy_of(trained), trained.get_weights()
     compile_with(copy, "adam")
