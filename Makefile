@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run site test browser codespace notebooks study sync lint lock clean
+.PHONY: lab run site test browser codespace bench notebooks study sync lint lock \
+	clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -26,6 +28,9 @@ browser: $(VENV)/ready  ## move the sliders in a real browser, screenshots in bu
 codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 	$(BIN)/pytest tests/codespace
 
+bench: $(VENV)/ready $(PEERS)/ready  ## time the helpers against their peers
+	$(BIN)/python tests/benchmarks/bench.py
+
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
 	$(BIN)/python -m helpers.building store $(NOTEBOOKS)
 
@@ -43,7 +48,7 @@ lock:  ## pin every dependency again (needs uv)
 		--extra test pyproject.toml --output-file requirements.lock
 
 clean:  ## forget the environment, trained networks and built pages
-	rm -rf $(VENV) .cache build
+	rm -rf $(VENV) $(PEERS) .cache build
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and \
@@ -52,4 +57,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# TensorFlow comes in another package there, so the two cannot share a folder.
+$(PEERS)/ready: pyproject.toml $(VENV)/ready
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+		> $(PEERS)/requirements.txt
+	$(PEERS)/bin/pip install --quiet --requirement $(PEERS)/requirements.txt
 	@touch $@

@@ -1,0 +1,482 @@
+"""Time the helpers against peers and limits, in turns, on this machine.
+
+`make bench` writes build/benchmarks.json, .md and .png.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+
+import matplotlib.pyplot as plt
+import numpy as np
+import ours
+import pandas as pd
+import psutil
+from worker import Worker
+
+from helpers import (
+    compacting,
+    datasets,
+    fitting,
+    masking,
+    measuring,
+    plotting,
+    pruning,
+    sliders,
+    training,
+)
+from helpers.backend import tf
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+PACKAGES = {
+    sys.executable: (
+        "tensorflow-cpu", "tensorflow", "keras", "numpy", "ai-edge-litert",
+    ),
+    PEERS: (
+        "torch", "tf_keras", "tensorflow-model-optimization", "onnxruntime",
+    ),
+}  # fmt: skip
+SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+NUM_STEPS, BATCH_SIZE = 500, 128
+SIDE, SQUARES = 2000, 20  # matrix products that tell the speed limit
+TRAIN = {
+    "TFMOT": ("peers.tfmot_fine_tuning",),
+    "torch.prune": ("peers.torch_fine_tuning",),
+    "torch.prune, fused Adam": ("peers.torch_fine_tuning", "fused"),
+}
+
+
+# Rows: each function measures one group and returns a list of rows
+
+
+def row(work, against, value, target=None, at_most=True, unit="x"):
+    """`value` is a number, or (median, low, high) of an interval."""
+    middle, low, high = value if np.ndim(value) else (value, None, None)
+    reached = None
+    if target is not None:
+        reached = bool(middle <= target if at_most else middle >= target)
+    return {
+        "work": work,
+        "against": against,
+        "measured": middle,
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "target": target,
+        "at_most": at_most,
+        "reached": reached,
+    }
+
+
+def ratio(turns, one, other, scale=1):
+    """Median and 95 % interval of `one` / `other` within turns."""
+    pair = measuring.summary(turns[[one, other]]).loc[other]
+    ends = pair[["speed_up", "speed_up_low", "speed_up_high"]]
+    return tuple(float(end) * scale for end in ends)
+
+
+def fine_tuning(model, split):
+    """500 steps under masks: against no masks, peers, and arithmetic."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as on:
+        calls = contestants(folder, on, model, split)
+        turns = measuring.time_in_turns(
+            calls, repeats=6, warm_up=1, calls_per_turn=1
+        )
+    kernels = sum(measuring.macs_per_layer(model).values())
+    flops = 6 * kernels * NUM_STEPS * BATCH_SIZE
+    rate = SQUARES * 2 * SIDE**3 / turns["sgemm"]  # in a millisecond
+    turns["limit"] = flops / rate
+    limit = f"6 x weights x images at {rate.median() / 1e6:.0f} GFLOP/s"
+    work = f"{NUM_STEPS} steps of masked fine-tuning"
+    same = ratio(turns, "masked", "the same, unmasked")
+    return [
+        row(work, "the same, unmasked", same, 1.05),
+        *[row(work, peer, ratio(turns, "masked", peer), 1.0) for peer in TRAIN],
+        row(work, limit, ratio(turns, "masked", "limit")),
+    ], turns
+
+
+def contestants(folder, on, model, split):
+    """From name to a call that trains; and a measure of matrix products."""
+    masked = pruning.prune_weights(model, 0.9)
+    plain = pruning.copy_of(model)
+    square = tf.random.normal((SIDE, SIDE))
+    write_task(folder, masked, split)
+    return {
+        "masked": lambda: fitting.fit(masked, split, NUM_STEPS),
+        "the same, unmasked": lambda: fitting.fit(plain, split, NUM_STEPS),
+        "sgemm": lambda: [tf.matmul(square, square) for _ in range(SQUARES)],
+        **{
+            name: on.enter_context(Worker(PEERS, work, folder, *more))
+            for name, (work, *more) in TRAIN.items()
+        },
+    }
+
+
+def masks(size):
+    """90 % of one layer, with ties: against a full sort, and torch."""
+    work = f"masks for {size:,} weights"
+    with contextlib.ExitStack() as on:
+        calls = {
+            name: on.enter_context(Worker(python, function, size))
+            for name, python, function in (
+                ("ours", sys.executable, "ours.masks"),
+                ("a full sort", sys.executable, "ours.sorted_masks"),
+                ("torch l1_unstructured", PEERS, "peers.torch_masks"),
+            )
+        }
+        turns = measuring.time_in_turns(
+            calls, repeats=6, warm_up=1, calls_per_turn=1
+        )
+        zeros = {name: call() for name, call in calls.items()}
+    assert set(zeros.values()) == {round(0.9 * size)}, zeros
+    rows = [
+        row(work, name, ratio(turns, "ours", name), 1.0)
+        for name in list(calls)[1:]
+    ]
+    peak = peak_of(ours.masks(size)) / (4 * size)
+    return [*rows, row(f"{work}, memory", "the weights", peak, 3.0)], turns
+
+
+def peak_of(call):
+    """Bytes that NumPy and Python take at most while `call` runs."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def linearity(turns):
+    """Time for each weight, at 1e8 against at 1e7 and 1e6."""
+    each = {size: t["ours"].median() / size for size, t in turns.items()}
+    largest = max(each)
+    return [
+        row(
+            f"masks, time for each of {largest:,} weights",
+            f"each of {size:,}",
+            each[largest] / each[size],
+        )
+        for size in sorted(each)[:-1]
+    ]
+
+
+def sweeps(model, split):
+    """Ten sparsities on 10,000 images: against ten passes without pruning."""
+    x, y = split.x_test, split.y_test
+
+    def units(sparsity):
+        return compacting.compact(pruning.prune_units(model, sparsity))
+
+    def weights(sparsity):
+        return pruning.prune_weights(model, sparsity)
+
+    calls = {
+        "ten forward passes": lambda: [
+            measuring.accuracy(model, x, y) for _ in SPARSITIES
+        ],
+        "weights": lambda: [
+            measuring.accuracy(weights(s), x, y) for s in SPARSITIES
+        ],
+        "neurons": lambda: [
+            measuring.accuracy(units(s), x, y) for s in SPARSITIES
+        ],
+    }
+    turns = measuring.time_in_turns(
+        calls, repeats=8, warm_up=1, calls_per_turn=1
+    )
+    first = "ten forward passes"
+    images = f"on {len(x):,} images"
+    return [
+        row(f"ten sparsities of weights {images}", first,
+            ratio(turns, "weights", first), 1.2),
+        row(f"ten sparsities of neurons {images}", first,
+            ratio(turns, "neurons", first), 0.5),
+    ], turns  # fmt: skip
+
+
+def slider(model, split):
+    """One move: prune, read 2,000 images, draw; as in notebook 02."""
+    x, y = split.x_test[:2000], split.y_test[:2000]
+    scratch = pruning.copy_of(model)
+    scores = masking.magnitude_scores(pruning.prunable_kernels(model))
+    positions = [number / 1000 for number in range(1, 1000)]
+
+    def look(sparsity):
+        chosen = masking.layerwise_masks(scores, sparsity)
+        scratch.set_weights(model.weights)
+        pruning.apply_masks(scratch, chosen)
+        kept = chosen["hidden_1"].sum(axis=1).reshape(28, 28)
+        return measuring.readings(scratch, x, y), kept
+
+    picture = plotting.ExplorerPicture(
+        positions, {"accuracy": np.linspace(1, 0, len(positions))},
+        "sparsity", (28, 28), "weights left per pixel",
+    )  # fmt: skip
+    explorer = sliders.Explorer(positions, look, picture.pngs, start=0.5)
+    order = iter(np.random.default_rng(0).permutation(positions).tolist())
+    calls = {
+        "a move": lambda: explorer.slider.set_trait("value", next(order)),
+        "a forward pass": lambda: measuring.accuracy(model, x, y),
+    }
+    turns = measuring.time_in_turns(calls, repeats=60, calls_per_turn=1)
+    move = measuring.summary(turns).loc["a move", ["ms", "ms_low", "ms_high"]]
+    work = "one slider move, 2,000 images"
+    return [
+        row(work, "their forward pass", ratio(turns, *calls), 1.5),
+        row(work, "-", tuple(map(float, move)), 100, unit=" ms"),
+    ], turns
+
+
+def compacted(model, split):
+    """LiteRT, one thread: speed-up against the ratio of MACs."""
+    nets = {"full": model}
+    for sparsity in (0.8, 0.9):
+        small = compacting.compact(pruning.prune_units(model, sparsity))
+        nets[f"{sparsity:.0%} of units cut"] = small
+    macs = {
+        name: sum(measuring.macs_per_layer(net).values())
+        for name, net in nets.items()
+    }
+    rows = []
+    for batch_size in (1, 100, 10_000):
+        if batch_size > len(split.x_test):
+            continue
+        turns = dict(repeats=12, calls_per_turn=1) if batch_size > 100 else {}
+        table = measuring.latency(
+            nets, split.x_test, batch_size, "litert", **turns
+        )
+        for name in list(nets)[1:]:
+            gained = macs["full"] / macs[name]
+            ends = table.loc[
+                name, ["speed_up", "speed_up_low", "speed_up_high"]
+            ]
+            rows.append(
+                row(
+                    f"LiteRT, batch {batch_size:,}, {name}: speed-up",
+                    f"the ratio of MACs, {gained:.1f}",
+                    tuple(float(end) / gained for end in ends),
+                    0.9 if batch_size == 100 else None,
+                    at_most=False,
+                )
+            )
+    return rows
+
+
+def other_runtime(model):
+    """The same networks at batch 100 in ONNX Runtime: is LiteRT a fair pick?"""
+    nets = {
+        "full": model,
+        "90% of units cut": compacting.compact(pruning.prune_units(model, 0.9)),
+    }
+    rows = []
+    for name, net in nets.items():
+        with tempfile.TemporaryDirectory() as folder:
+            write_network(folder, net)
+            batch = np.random.default_rng(0).random((100, 784), np.float32)
+            runtime = measuring.compiled(net, batch, "litert")
+            with Worker(PEERS, "peers.onnx_latency", folder, 100) as peer:
+                turns = measuring.time_in_turns(
+                    {"LiteRT": runtime, "ONNX Runtime": peer}
+                )
+        rows.append(
+            row(f"LiteRT, batch 100, {name}", "ONNX Runtime",
+                ratio(turns, "LiteRT", "ONNX Runtime"))
+        )  # fmt: skip
+    return rows
+
+
+def compaction(model, split):
+    """Cutting the network: against one forward pass of the test images."""
+    masked = pruning.prune_units(model, 0.8)
+    forward = f"a forward pass of {len(split.x_test):,}"
+    calls = {
+        "compaction": lambda: compacting.compact(masked),
+        forward: lambda: measuring.predictions(model, split.x_test),
+    }
+    turns = measuring.time_in_turns(calls, repeats=20, calls_per_turn=1)
+    value = ratio(turns, "compaction", forward)
+    return [row("compaction at 80 %", forward, value, 1.0)], turns
+
+
+def importing():
+    """`helpers.masking` in a fresh interpreter, without TensorFlow."""
+    code = (
+        "import sys, time; start = time.perf_counter(); import helpers.masking;"
+        "print(time.perf_counter() - start, 'tensorflow' in sys.modules)"
+    )
+    seconds = []
+    for _ in range(12):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True,
+            encoding="utf-8", check=True,
+        )  # fmt: skip
+        taken, heavy = done.stdout.split()
+        assert heavy == "False", "helpers.masking imports TensorFlow"
+        seconds.append(float(taken))
+    turns = pd.DataFrame({"import": seconds[2:]})
+    ends = measuring.summary(turns).loc["import", ["ms", "ms_low", "ms_high"]]
+    return [
+        row("import of helpers.masking", "-", tuple(map(float, ends)), 0.3,
+            unit=" s")
+    ]  # fmt: skip
+
+
+# What the peers are given
+
+
+def write_task(folder, model, split):
+    """The masked network, the images and the order they come in."""
+    write_network(folder, model)
+    for number, mask in enumerate(list(pruning.masks_of(model).values())[:-1]):
+        np.save(f"{folder}/mask_{number}.npy", mask.astype(np.float32))
+    order = fitting.batch_order(split, NUM_STEPS, BATCH_SIZE, seed=0)
+    arrays = {"x": split.x_train, "y": split.y_train, "order": order}
+    for name, array in arrays.items():
+        np.save(f"{folder}/{name}.npy", array)
+
+
+def write_network(folder, model):
+    """Kernels and biases, numbered from the input on."""
+    for number, layer in enumerate(model.layers):
+        kernel, bias = layer.get_weights()
+        np.save(f"{folder}/kernel_{number}.npy", kernel)
+        np.save(f"{folder}/bias_{number}.npy", bias)
+
+
+# The report
+
+
+def machine():
+    """What the numbers hold for."""
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        names = [x for x in text.splitlines() if x.startswith("model name")]
+        cpu = names[0].split(":")[1].strip()
+    return {
+        "CPU": cpu,
+        "cores": os.cpu_count(),
+        "memory, GB": round(psutil.virtual_memory().total / 1e9),
+        "system": platform.platform(),
+        "load at the start": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def versions():
+    """Of Python and of the packages that were timed, here and among peers."""
+    code = (
+        "import sys, json; from importlib.metadata import distributions;"
+        "found = {d.name: d.version for d in distributions()};"
+        "print(json.dumps({n: found[n] for n in sys.argv[1:] if n in found}))"
+    )
+    found = {"Python": platform.python_version()}
+    for python, names in PACKAGES.items():
+        done = subprocess.run(
+            [python, "-c", code, *names], capture_output=True, text=True,
+            encoding="utf-8", check=True,
+        )  # fmt: skip
+        found |= json.loads(done.stdout)
+    return found
+
+
+def table(rows):
+    """The rows as Markdown, one line each."""
+    marks = {None: "", True: "yes", False: "**no**"}
+    shown = [
+        {
+            "work": r["work"],
+            "against": r["against"],
+            "measured": words(r),
+            "target": ""
+            if r["target"] is None
+            else f"{'≤' if r['at_most'] else '≥'} {r['target']:g}{r['unit']}",
+            "reached": marks[r["reached"]],
+        }
+        for r in rows
+    ]
+    return pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)
+
+
+def words(r):
+    """The number with its interval, three digits each."""
+    text = f"{r['measured']:.3g}{r['unit']}"
+    if r["low"] is None:
+        return text
+    return f"{text} [{r['low']:.3g}, {r['high']:.3g}]"
+
+
+def figure(rows):
+    """Every ratio that has a target, on a logarithmic axis, as a PNG."""
+    rows = [r for r in rows if r["target"] is not None][::-1]
+    _, ax = plt.subplots(
+        figsize=(9, 0.32 * len(rows) + 1), layout="constrained"
+    )
+    for height, r in enumerate(rows):
+        times = r["target"] / r["measured"]
+        times = times if r["at_most"] else 1 / times
+        color = "tab:green" if r["reached"] else "tab:red"
+        ax.plot([1, times], [height, height], color=color, linewidth=6)
+        ax.annotate(
+            f" {words(r)}", (max(times, 1), height), va="center", fontsize=8
+        )
+    ax.axvline(1, color="black", linewidth=1)
+    names = [f"{r['work']}, against {r['against']}" for r in rows]
+    ax.set_yticks(
+        range(len(rows)), [n.removesuffix(", against -") for n in names]
+    )
+    ax.tick_params(axis="y", labelsize=8)
+    ax.set(xscale="log", xlabel="times better than the target (line at 1)")
+    ax.set_xlim(right=ax.get_xlim()[1] * 6)
+    stream = io.BytesIO()
+    ax.figure.savefig(stream, dpi=120)
+    return stream.getvalue()
+
+
+def report(rows):
+    """Write all three files; readings of the browser test stay."""
+    path = BUILD / "benchmarks.json"
+    path.parent.mkdir(exist_ok=True)
+    found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    found |= {"machine": machine(), "versions": versions(), "rows": rows}
+    path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    about = [
+        f"- {name}: {value}"
+        for name, value in (found["machine"] | found["versions"]).items()
+    ]
+    text = "\n".join([table(rows), "", *about, ""])
+    path.with_suffix(".md").write_text(text, "utf-8")
+    path.with_suffix(".png").write_bytes(figure(rows))
+    print(text)
+
+
+def main():
+    """All groups, one after the other."""
+    split = datasets.load("mnist")
+    model = training.baseline(split)
+    rows = []
+    by_size = {}
+    for size in (10**6, 10**7, 10**8):
+        found, by_size[size] = masks(size)
+        rows += found
+    rows += linearity(by_size)
+    for group in (sweeps, slider, compaction, fine_tuning):
+        found, _ = group(model, split)
+        rows += found
+    rows += compacted(model, split) + other_runtime(model) + importing()
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The benchmark still runs and reports; how fast is not tested."""
+
+import json
+import pathlib
+import sys
+
+import pytest
+
+from helpers import networks
+
+FOLDER = pathlib.Path(__file__).parent / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """The script, writing elsewhere, without its peers."""
+    monkeypatch.syspath_prepend(FOLDER)
+    import bench
+
+    monkeypatch.setattr(bench, "BUILD", tmp_path)
+    monkeypatch.setattr(bench, "PACKAGES", {sys.executable: ("keras",)})
+    return bench
+
+
+def test_a_worker_works_once_for_each_call(bench):
+    import ours
+    from worker import Worker
+
+    for work in (ours.masks, ours.sorted_masks):
+        with Worker(sys.executable, f"ours.{work.__name__}", 10_000) as worker:
+            assert [worker(), worker(), work(10_000)()] == [9_000] * 3
+        assert worker.process.returncode == 0
+
+
+def test_work_that_fails_is_named(bench):
+    from worker import Worker
+
+    with pytest.raises(RuntimeError, match=r"ours\.masks"):
+        Worker(sys.executable, "ours.masks", "many")
+
+
+def test_a_target_is_reached_from_its_own_side(bench):
+    reached = [
+        bench.row("work", "peer", value, 2.0, at_most)["reached"]
+        for at_most in (True, False)
+        for value in (1.9, (2.0, 1.0, 3.0), 2.1)
+    ]
+    assert reached == [True, True, False, False, True, True]
+    assert bench.row("work", "peer", 1.0)["reached"] is None
+
+
+def test_groups_run_and_the_report_says_what_they_measured(
+    bench, split, tmp_path
+):
+    (tmp_path / "benchmarks.json").write_text('{"kept": 1}')
+    model = networks.mlp()
+    rows = bench.compaction(model, split)[0] + bench.importing()
+    rows += bench.sweeps(model, split)[0]
+    bench.report(rows)
+    found = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert found["kept"] == 1
+    assert found["rows"] == json.loads(json.dumps(rows))
+    assert all(r["low"] <= r["measured"] <= r["high"] for r in found["rows"])
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert all(bench.words(r) in text for r in rows)
+    assert f"keras: {found['versions']['keras']}" in text
+    assert (tmp_path / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_move_of_the_slider_is_timed(bench, split):
+    moves, turns = bench.slider(networks.mlp(), split)
+    assert len(turns) == 60
+    assert [r["unit"] for r in moves] == ["x", " ms"]
