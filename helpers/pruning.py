@@ -1,13 +1,12 @@
 """The bridge between masks and Keras models."""
 
 import gc
-import numbers
 
 import numpy as np
 
 from helpers import masking, staging
 from helpers.backend import keras
-from helpers.staging import PRUNABLE, require_built
+from helpers.staging import PRUNABLE, require_built, require_flat
 
 
 class KeepMask(keras.constraints.Constraint):
@@ -57,18 +56,31 @@ def apply_masks(model, masks):
             a value again, or an optimizer that averages weights (`use_ema`),
             which would undo the zeros. Nothing is changed then.
     """
+    masks = require_masks(model, masks)
     layers = {layer.name: layer for layer in _prunable_layers(model)}
-    for name, mask in masks.items():
-        _check_mask(layers, name, np.asarray(mask))
-        masking.magnitude_scores({name: layers[name].get_weights()[0]})
     _refuse_averaging(model)
-    whole = [name for name, mask in masks.items() if np.ndim(mask) == 1]
-    parts = {name: staging.unit_parts(model, layers[name]) for name in whole}
+    held = {name: [layers[name].kernel] for name in masks}
     for name, mask in masks.items():
-        kernel, mask = layers[name].kernel, np.asarray(mask)
-        _hold(model, kernel, np.broadcast_to(mask, kernel.shape))
-        for part in parts.get(name, ()):
-            _hold(model, part, np.resize(mask, part.shape))
+        masking.magnitude_scores({name: held[name][0].numpy()})
+        if mask.ndim == 1:
+            held[name] += staging.unit_parts(model, layers[name])
+        _refuse_constraints(name, held[name])
+    for name, mask in masks.items():
+        for variable in held[name]:
+            _hold(model, variable, np.resize(mask, variable.shape))
+
+
+def require_masks(model, masks):
+    """`masks` as arrays, if each is a mask of a layer of `model`."""
+    layers = {layer.name: layer for layer in _prunable_layers(model)}
+    if not isinstance(masks, dict):
+        raise ValueError(
+            f"Expected a dict from layer name to mask, got "
+            f"{type(masks).__name__}. Pass e.g. `masking.layerwise_masks(...)`."
+        )
+    return {
+        name: _require_mask(layers, name, mask) for name, mask in masks.items()
+    }
 
 
 def hold_zeros(model):
@@ -77,6 +89,7 @@ def hold_zeros(model):
     **Changes `model`**, not its weights. For models that were loaded or
     copied, because a saved model keeps its zeros but not its constraints.
     """
+    masking.magnitude_scores(prunable_kernels(model, include_output=True))
     masks, deleted = masks_of(model), deleted_units(model)
     apply_masks(model, {k: ~gone for k, gone in deleted.items()})
     apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
@@ -151,6 +164,7 @@ def activation_scores(model, x):
             `staging.stages`.
     """
     entry, *hidden, _ = staging.stages(model)
+    x = staging.require_rows(model, x)
     scores = {}
     for stage in (entry, *hidden):
         for layer in stage:
@@ -177,31 +191,42 @@ def _masked_copy(model, masks):
     return copy
 
 
-def require_count(name, value):
-    """Raise a ValueError unless `value` is a whole number, at least 1."""
-    if not (isinstance(value, numbers.Integral) and value >= 1):
-        raise ValueError(
-            f"`{name}` is a whole number, at least 1; got {value!r}."
-        )
-
-
 def _prunable_layers(model):
-    require_built(model)
+    require_flat(model)
+    _refuse_unprunable(model)
     layers = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
     if not layers:
         raise ValueError(
             f"Model {model.name!r} has no Dense or Conv2D layer to prune; "
-            f"its layers are {[type(x).__name__ for x in model.layers]}."
+            f"its layers are {[type(x).__name__ for x in model.layers]}. Pass "
+            "e.g. `networks.mlp()`."
         )
     return layers
 
 
-def _check_mask(layers, name, mask):
+def _refuse_unprunable(model):
+    if len(model.outputs) > 1:
+        raise ValueError(
+            f"Model {model.name!r} has {len(model.outputs)} outputs; expected "
+            "one, whose layer is spared. Pass a model with a single output."
+        )
+    for layer in model.layers:
+        kind = getattr(layer, "quantization_mode", None)
+        if kind or getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"Layer {layer.name!r} is changed by {kind or 'LoRA'}: its "
+                "numbers are not its weights. Prune the float model before, "
+                "and pass that."
+            )
+
+
+def _require_mask(layers, name, mask):
     if name not in layers:
         raise ValueError(
             f"There is no prunable layer {name!r}; pass masks for "
             f"{', '.join(layers)}."
         )
+    mask = masking.require_numbers(f"The mask of {name!r}", mask)
     shape = tuple(layers[name].kernel.shape)
     if mask.shape not in (shape, shape[-1:]):
         raise ValueError(
@@ -213,6 +238,18 @@ def _check_mask(layers, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
+    return mask
+
+
+def _refuse_constraints(name, variables):
+    """A variable has one constraint: another one would be lost."""
+    for constraint in (variable.constraint for variable in variables):
+        if constraint is not None and not isinstance(constraint, KeepMask):
+            raise ValueError(
+                f"Layer {name!r} has a constraint of its own, "
+                f"{type(constraint).__name__}, which holding zeros would "
+                "replace. Pass a model built without it."
+            )
 
 
 def _refuse_averaging(model):

@@ -17,8 +17,8 @@ def one_shot(final_sparsity):
 def in_rounds(final_sparsity, rounds, steps_per_round):
     """The same fraction of what is left, at the start of each round."""
     masking.require_sparsity(final_sparsity)
-    pruning.require_count("rounds", rounds)
-    pruning.require_count("steps_per_round", steps_per_round)
+    masking.require_count("rounds", rounds)
+    masking.require_count("steps_per_round", steps_per_round)
 
     def sparsity_at(step):
         number = min(step // steps_per_round + 1, rounds)
@@ -66,7 +66,7 @@ class PruneOnSchedule(keras.callbacks.Callback):
 
     def __init__(self, schedule, frequency=50):
         super().__init__()
-        pruning.require_count("frequency", frequency)
+        masking.require_count("frequency", frequency)
         schedules = schedule.values() if isinstance(schedule, dict) else ()
         if not all(map(callable, schedules or [schedule])):
             raise ValueError(
