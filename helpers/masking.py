@@ -184,10 +184,10 @@ def require_numbers(what, array):
         and np.can_cast(array.dtype, float, "same_kind")
     ):
         return array
-    has = f"{array.dtype} entries of shape {array.shape}"
+    has = f"{array.dtype} entries" if array.size else "no entries"
     raise ValueError(
-        f"{what} has {has if array.size else 'no entries'}; expected real "
-        "numbers along one axis or more. Pass e.g. an array of floats."
+        f"{what} has {has}, shape {array.shape}; expected real numbers along "
+        "one axis or more. Pass e.g. an array of floats."
     )
 
 

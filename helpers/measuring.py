@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers import deploying, masking, pruning, staging
-from helpers.backend import tf
+from helpers.backend import keras, tf
 from helpers.fitting import loss_of
 
 
@@ -51,8 +51,13 @@ def macs_per_layer(model):
 
     A Dense layer does inputs x units of them; a convolution does its
     kernel's size at every output position.
+
+    Raises:
+        ValueError: a layer of which it is not known how often its weights are
+            used.
     """
     staging.require_flat(model)
+    _refuse_uncounted(model)
     return {
         layer.name: int(
             np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])
@@ -268,6 +273,26 @@ def _median(values, name):
         f"{name}_low": float(interval.low),
         f"{name}_high": float(interval.high),
     }
+
+
+def _refuse_uncounted(model):
+    for layer in model.layers:
+        tables = [w for w in layer.weights if len(w.shape) > 1]
+        if tables and not hasattr(layer, "kernel"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) has weights "
+                "but no `kernel`, so its multiplications cannot be counted. "
+                "Pass a model of Dense and Conv2D layers."
+            )
+    if isinstance(model, keras.Sequential):
+        return
+    for layer in model.get_config()["layers"]:
+        if len(layer["inbound_nodes"]) > 1:
+            raise ValueError(
+                f"Layer {layer['name']!r} is used "
+                f"{len(layer['inbound_nodes'])} times; expected each once, to "
+                "count its multiplications. Pass a model without shared layers."
+            )
 
 
 def _bytes_on_disk(model):

@@ -37,10 +37,11 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
             f"`final_sparsity` ({final_sparsity}), but pruned weights do not "
             "come back; exchange them."
         )
-    if not 0 <= begin_step < end_step:
+    numbers = all(map(masking.is_number, (begin_step, end_step)))
+    if not (numbers and 0 <= begin_step < end_step):
         raise ValueError(
             "`begin_step` is at least 0 and less than `end_step`; got "
-            f"{begin_step} and {end_step}."
+            f"{begin_step!r} and {end_step!r}. Pass e.g. 0 and 1000."
         )
 
     def sparsity_at(step):

@@ -106,8 +106,9 @@ def require_flat(model):
     """
     require_built(model)
     for layer in model.layers:
-        inner = [x.name for x in layer._flatten_layers() if x is not layer]
-        if inner and layer.weights:
+        others = [x for x in layer._flatten_layers() if x is not layer]
+        inner = [x.name for x in others if x.weights]
+        if inner:
             raise ValueError(
                 f"Layer {layer.name!r} ({type(layer).__name__}) holds layers "
                 f"of its own, {inner}, which would be left out; expected a "
