@@ -178,12 +178,10 @@ def require_numbers(what, array):
         array = np.asarray(array)
     except ValueError:  # rows of several lengths
         array = np.array(None)
-    if (
-        array.size
-        and array.ndim
-        and np.can_cast(array.dtype, float, "same_kind")
-    ):
-        return array
+    real = np.can_cast(array.dtype, np.float64, "same_kind")
+    if array.size and array.ndim and real:
+        foreign = array.dtype.kind == "V"  # bfloat16, which mixes with none
+        return array.astype(np.float32) if foreign else array
     has = f"{array.dtype} entries" if array.size else "no entries"
     raise ValueError(
         f"{what} has {has}, shape {array.shape}; expected real numbers along "

@@ -221,11 +221,11 @@ def _values(name, values):
 
 
 def _require_columns(table, columns):
-    """Raise a ValueError unless `table` has rows and these columns."""
+    """Raise a ValueError unless `table` is one with these columns."""
     has = list(table) if isinstance(table, pd.DataFrame) else []
-    if not has or table.empty or not set(columns) <= set(has):
+    if not set(columns) <= set(has):
         raise ValueError(
-            f"Expected a table with rows and the columns {list(columns)}; got "
+            f"Expected a table with the columns {list(columns)}; got "
             f"{type(table).__name__} with {has}. Pass what `studying.study`, "
             "`read` or `band` returns."
         )
