@@ -31,9 +31,13 @@ def claim(text, holds, measured=None):
 
 def zero_counts(kernels):
     """How many entries are exactly zero, by layer name."""
+    arrays = {
+        name: masking.require_numbers(f"Layer {name!r}", kernel)
+        for name, kernel in masking.require_layers(kernels).items()
+    }
     return {
-        name: int(np.size(array) - np.count_nonzero(array))
-        for name, array in masking.require_layers(kernels).items()
+        name: int(array.size - np.count_nonzero(array))
+        for name, array in arrays.items()
     }
 
 

@@ -133,7 +133,7 @@ def prune_weights(model, sparsity, scope="layer"):
         "global": masking.global_masks,
     }
     if scope not in scopes:
-        raise ValueError(f'`scope` is "layer" or "global"; got {scope!r}.')
+        raise ValueError(f'Pass "layer" or "global" as `scope`; got {scope!r}.')
     kernels = prunable_kernels(model)
     masks = scopes[scope](masking.magnitude_scores(kernels), sparsity)
     return _masked_copy(
@@ -205,11 +205,6 @@ def _prunable_layers(model):
 
 
 def _refuse_unprunable(model):
-    if len(model.outputs) > 1:
-        raise ValueError(
-            f"Model {model.name!r} has {len(model.outputs)} outputs; expected "
-            "one, whose layer is spared. Pass a model with a single output."
-        )
     for layer in model.layers:
         kind = getattr(layer, "quantization_mode", None)
         if kind or getattr(layer, "lora_enabled", False):

@@ -35,7 +35,7 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
         raise ValueError(
             f"`initial_sparsity` ({initial_sparsity}) is above "
             f"`final_sparsity` ({final_sparsity}), but pruned weights do not "
-            "come back; exchange them."
+            "come back. Pass the lower one as `initial_sparsity`."
         )
     numbers = all(map(masking.is_number, (begin_step, end_step)))
     if not (numbers and 0 <= begin_step < end_step):

@@ -78,8 +78,8 @@ def unit_parts(model, layer, strict=True):
 def require_built(model):
     """Raise a ValueError unless `model` is a Keras model with weights.
 
-    And of layers that can be listed: a `keras.Sequential` or a functional
-    model.
+    And of layers that can be listed, a `keras.Sequential` or a functional
+    model, from one input to one output.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(
@@ -96,6 +96,12 @@ def require_built(model):
             f"{type(model).__name__} is a subclass of `keras.Model` that "
             "decides in Python what its layers read; expected a model that "
             "can be copied. Pass a `keras.Sequential` or a functional model."
+        )
+    ends = len(model.inputs), len(model.outputs)
+    if ends != (1, 1):
+        raise ValueError(
+            f"Model {model.name!r} has {ends[0]} inputs and {ends[1]} outputs; "
+            "expected one of each. Pass a model with a single output."
         )
 
 

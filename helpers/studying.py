@@ -99,12 +99,12 @@ def band(table, by, value="accuracy", without_seed=None):
     if table.empty or seeds.min() < 2:
         raise ValueError(
             f"A band needs at least two seeds in each group of {list(by)}; "
-            f"got {seeds.to_dict()}."
+            f"got {seeds.to_dict()}. Pass a study of more seeds."
         )
     if table.duplicated([*by, "seed"]).any():
         raise ValueError(
             f"Some seed has several rows in a group of {list(by)}: that would "
-            "not be spread over seeds. Name more columns in `by`."
+            "not be spread over seeds. Pass more columns as `by`."
         )
     spread = stats.t.ppf(0.975, seeds - 1) * np.sqrt(1 + 1 / seeds)
     half = spread * groups.std()
@@ -216,7 +216,9 @@ def _values(name, values):
         )
     values = [v.item() if isinstance(v, np.generic) else v for v in values]
     if not values:
-        raise ValueError(f"Nothing to study: `{name}` has no values.")
+        raise ValueError(
+            f"Nothing to study: `{name}` has no values. Pass one or more."
+        )
     return values
 
 

@@ -69,9 +69,8 @@ def baseline_run(
             "`dataset` is a name or a `datasets.Split`; got "
             f'{type(split).__name__}. Pass e.g. "mnist".'
         )
-    build = build or functools.partial(
-        networks.mlp, widths, split.x_train.shape[1]
-    )
+    inputs = masking.require_numbers("`x_train`", split.x_train).shape[-1]
+    build = build or functools.partial(networks.mlp, widths, inputs)
     initial, num_steps = build(seed=seed), split.steps(num_steps)
     fitting.require_steps(num_steps, NUM_EPOCHS)
     fitting.require_split(initial, split)
