@@ -1,10 +1,15 @@
 """Laws of measuring: known counts, fair turns, runtimes that agree."""
 
+import functools
 import types
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from strategies import LAYOUTS
 
 from helpers import compacting, deploying, measuring, networks, pruning
 from helpers.backend import keras
@@ -157,6 +162,31 @@ def test_labels_in_a_column_are_labels_too(trained, split):
     plain = measuring.accuracy(trained, split.x_test, split.y_test)
     column = split.y_test[:, None]
     assert measuring.accuracy(trained, split.x_test, column) == plain
+
+
+tiny = functools.cache(lambda: networks.mlp((4,), inputs=3, classes=3))
+
+
+@settings(max_examples=500)
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 20), st.just(3)),
+           elements=st.integers(-50, 50)),
+    st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64]),
+    st.sampled_from([*LAYOUTS]),
+    st.integers(1, 25),
+)  # fmt: skip
+def test_chunks_layout_and_dtype_of_images_decide_nothing(
+    images, dtype, layout, batch_size
+):
+    model, x = tiny(), LAYOUTS[layout](images.astype(dtype))
+    expected = np.array(model(images.astype("float32"))).argmax(axis=1)
+    said = measuring.predictions(model, x, batch_size)
+    assert np.array_equal(said, expected)
+    accuracy = measuring.accuracy(model, x, expected[:, None])
+    assert accuracy == 1
+    labels = (expected + np.arange(len(x)) % 2) % 3  # every second is wrong
+    right = 1 - len(x) // 2 / len(x)
+    assert measuring.accuracy(model, x, labels) == pytest.approx(right)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 200, 10_000])
