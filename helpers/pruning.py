@@ -57,14 +57,7 @@ def apply_masks(model, masks):
             which would undo the zeros. Nothing is changed then.
     """
     masks = require_masks(model, masks)
-    layers = {layer.name: layer for layer in _prunable_layers(model)}
-    _refuse_averaging(model)
-    held = {name: [layers[name].kernel] for name in masks}
-    for name, mask in masks.items():
-        masking.magnitude_scores({name: held[name][0].numpy()})
-        if mask.ndim == 1:
-            held[name] += staging.unit_parts(model, layers[name])
-        _refuse_constraints(name, held[name])
+    held = _held_by(model, masks)
     for name, mask in masks.items():
         for variable in held[name]:
             _hold(model, variable, np.resize(mask, variable.shape))
@@ -90,9 +83,11 @@ def hold_zeros(model):
     copied, because a saved model keeps its zeros but not its constraints.
     """
     masking.magnitude_scores(prunable_kernels(model, include_output=True))
-    masks, deleted = masks_of(model), deleted_units(model)
-    apply_masks(model, {k: ~gone for k, gone in deleted.items()})
-    apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+    weights = {k: m for k, m in masks_of(model).items() if not m.all()}
+    units = {k: ~gone for k, gone in deleted_units(model).items()}
+    _held_by(model, weights)  # or refuse it before the units' are held
+    apply_masks(model, units)
+    apply_masks(model, weights)
 
 
 def masks_of(model):
@@ -234,6 +229,20 @@ def _require_mask(layers, name, mask):
             "pass 1 to keep a weight and 0 to remove it."
         )
     return mask
+
+
+def _held_by(model, masks):
+    """The variables that each mask holds; a ValueError if it cannot."""
+    _refuse_averaging(model)
+    held = {}
+    for name, mask in masks.items():
+        layer = model.get_layer(name)
+        masking.magnitude_scores({name: layer.kernel.numpy()})
+        whole = mask.ndim == 1
+        parts = staging.unit_parts(model, layer) if whole else []
+        held[name] = [layer.kernel, *parts]
+        _refuse_constraints(name, held[name])
+    return held
 
 
 def _refuse_constraints(name, variables):
