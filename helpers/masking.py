@@ -190,10 +190,9 @@ def require_numbers(what, array):
 
 
 def _magnitude(array):
-    """The absolute value; that of an int8's -128 fits its unsigned kind."""
-    sizes = np.abs(array)
-    signed = sizes.dtype.kind == "i"
-    return sizes.view(f"u{sizes.itemsize}") if signed else sizes
+    """The absolute value; that of an int8's -128 is no int8."""
+    integers = array.dtype.kind == "i"
+    return np.abs(array.astype(np.int64) if integers else array)
 
 
 def _keep_highest(name, scores, sparsity):
