@@ -460,6 +460,11 @@ MUTANTS = [
         "if kind or", "if", "refusals",
     ),
     Mutant(
+        "holding is refused when half is done", "pruning",
+        "    _held_by(model, weights)  # or refuse it before the units' are "
+        "held\n", "", "refusals",
+    ),
+    Mutant(
         "rewinding is refused when half is done", "training",
         "    pruning.hold_zeros(model)  # or refuse it now\n", "", "refusals",
     ),

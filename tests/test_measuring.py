@@ -162,6 +162,8 @@ def test_labels_in_a_column_are_labels_too(trained, split):
     plain = measuring.accuracy(trained, split.x_test, split.y_test)
     column = split.y_test[:, None]
     assert measuring.accuracy(trained, split.x_test, column) == plain
+    seen = measuring.loss_and_accuracy(trained, split.x_test, column)
+    assert seen["accuracy"] == plain
 
 
 tiny = functools.cache(lambda: networks.mlp((4,), inputs=3, classes=3))

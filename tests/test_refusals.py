@@ -377,6 +377,15 @@ def averaging():
     return model
 
 
+def half_held():
+    """The first layer's zeros could be held, but not the second's."""
+    late = L.Dense(4, kernel_constraint="non_neg", name="late")
+    model = sequence(L.Dense(5, name="first"), late)
+    model.get_layer("first").kernel.assign(np.ones((6, 5)) * (np.arange(5) > 0))
+    late.kernel.assign(np.eye(5, 4))
+    return model
+
+
 NOT_MODELS = {
     "nothing": lambda: None,
     "text": lambda: "mlp",
@@ -443,6 +452,8 @@ MODEL_VERBS = [
     (NOT_HELD, lambda m: training.prune_in_rounds(m, SPLIT, 0.5, 2, 4)),
     ({"averaging": averaging}, lambda m: training.rewind(m, to=good())),
     ({"averaging": averaging}, pruning.hold_zeros),
+    ({"half held": half_held}, pruning.hold_zeros),
+    ({"half held": half_held}, lambda m: training.rewind(m, to=m)),
     ({"diverged": diverged}, lambda m: training.rewind(good(), to=m)),
     (
         {"normalized graph": functools.partial(graph, True)},
