@@ -40,7 +40,10 @@ def view(variable):
 
     TensorFlow gives a variable that changes later a memory of its own.
     """
-    return np.asarray(memoryview(variable.value.read_value()))
+    tensor = variable.value.read_value()
+    if tensor.dtype == tf.bfloat16:  # of which no memory can be shared
+        return tensor.numpy()
+    return np.asarray(memoryview(tensor))
 
 
 __all__ = ["keras", "quiet", "tf", "view"]

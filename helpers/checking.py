@@ -1,8 +1,10 @@
 """Claims that the notebooks print, and detectors of silent bugs."""
 
+import numbers
+
 import numpy as np
 
-from helpers import staging
+from helpers import masking, pruning, staging
 from helpers.backend import keras
 
 
@@ -11,7 +13,16 @@ def claim(text, holds, measured=None):
 
     The regression test compares it. `measured` is shown only where the
     claim fails, because it differs from machine to machine.
+
+    Raises:
+        ValueError: `holds` is neither true nor false, such as NaN, which
+            Python takes for true.
     """
+    if not isinstance(holds, np.bool_ | numbers.Integral | None):
+        raise ValueError(
+            f"`holds` is true or false; got {type(holds).__name__} {holds!r}. "
+            "Pass a comparison, such as `accuracy > 0.9`, or `(a == b).all()`."
+        )
     if bool(holds):
         print(f"PASS  {text}")
     else:
@@ -20,9 +31,13 @@ def claim(text, holds, measured=None):
 
 def zero_counts(kernels):
     """How many entries are exactly zero, by layer name."""
+    arrays = {
+        name: masking.require_numbers(f"Layer {name!r}", kernel)
+        for name, kernel in masking.require_layers(kernels).items()
+    }
     return {
-        name: int(np.size(array) - np.count_nonzero(array))
-        for name, array in kernels.items()
+        name: int(array.size - np.count_nonzero(array))
+        for name, array in arrays.items()
     }
 
 
@@ -37,6 +52,11 @@ class RevivedWeights(keras.callbacks.Callback):
     def __init__(self, masks):
         super().__init__()
         self.masks, self.steps, self.worst = masks, 0, 0
+        masking.require_layers(masks)
+
+    def on_train_begin(self, logs=None):
+        """Refuse masks that are not the model's, before the first step."""
+        pruning.require_masks(self.model, self.masks)
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at every masked layer."""

@@ -71,8 +71,8 @@ def _drop_dead_units(stages, weights, alive):
         constant &= (emitted == 0) | (reader.use_bias and not pads)
         dead = living & (unread | silent & constant)
         if reader.use_bias:
-            added = np.einsum("u,pun->n", emitted * dead, reads)
-            weights[reader.name][1] += added
+            added = (emitted * dead) @ reads  # from each position
+            weights[reader.name][1] += added.sum(axis=0)
         reads[:, dead] = 0
         kernel[..., dead] = 0
         living &= ~dead

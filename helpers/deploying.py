@@ -11,7 +11,7 @@ from importlib import metadata
 
 import numpy as np
 
-from helpers import pruning
+from helpers import masking, pruning
 from helpers.backend import keras, quiet, tf
 
 KINDS = ("float", "dynamic int8", "full int8")
@@ -75,13 +75,16 @@ def runner(file, batch):
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    if bytes(file[4:8]) != b"TFL3":
+    batch = masking.require_numbers("`batch`", batch)
+    try:
+        with quiet():
+            interpreter = Interpreter(model_content=file, num_threads=1)
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            f"These {len(file)} bytes are no LiteRT file; pass what "
-            "`deploying.convert` returns, or `path.read_bytes()`."
-        )
-    with quiet():
-        interpreter = Interpreter(model_content=file, num_threads=1)
+            f"Expected the bytes of a LiteRT file, got {type(file).__name__} "
+            f"{file!r:.40}. Pass what `deploying.convert` returns, or "
+            "`path.read_bytes()`."
+        ) from error
     entry = interpreter.get_input_details()[0]
     shape = tuple(entry["shape"][1:].tolist())
     if shape != batch.shape[1:]:
@@ -89,6 +92,7 @@ def runner(file, batch):
             f"This file takes rows of shape {shape}; got {batch.shape[1:]}. "
             "Pass the images as the model was trained on."
         )
+    batch = batch.astype(entry["dtype"], copy=False)
     interpreter.resize_tensor_input(entry["index"], batch.shape)
     with quiet():
         interpreter.allocate_tensors()
@@ -151,10 +155,11 @@ def _options(model, kind, images):
         known = ", ".join(KINDS)
         raise ValueError(f"Unknown kind {kind!r}; pass one of {known}.")
     if (images is None) == (kind == "full int8"):
+        got = "none" if images is None else f"shape {np.shape(images)}"
         raise ValueError(
             'Calibration images are for "full int8", and it needs them; got '
-            f"{'none' if images is None else len(images)} for {kind!r}. Pass "
-            "`images=split.x_train[:200]`, or leave them out."
+            f"{got} for {kind!r}. Pass `images=split.x_train[:200]`, or leave "
+            "them out."
         )
     if kind == "float":
         return {}
@@ -170,8 +175,8 @@ def _options(model, kind, images):
 
 def _calibration(model, images):
     """The images one by one, as batches of one."""
-    images = np.asarray(images, np.float32)
-    if not len(images) or images.shape[1:] != model.input_shape[1:]:
+    images = masking.require_numbers("`images`", images).astype(np.float32)
+    if images.shape[1:] != model.input_shape[1:]:
         raise ValueError(
             f"Calibration images have shape {images.shape}; the model takes "
             f"{model.input_shape}. Pass rows of the training set."

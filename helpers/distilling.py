@@ -1,6 +1,6 @@
 """Train a student on labels and on what a larger, trained teacher says."""
 
-from helpers import pruning
+from helpers import fitting, masking, pruning
 from helpers.backend import keras
 from helpers.fitting import fit
 
@@ -26,11 +26,13 @@ def distill(
             not end in logits of the same classes.
     """
     _require_logits(teacher, student)
-    if not (temperature > 0 and 0 <= weight <= 1):
+    numbers = all(map(masking.is_number, (temperature, weight)))
+    if not (numbers and temperature > 0 and 0 <= weight <= 1):
         raise ValueError(
             "`temperature` is above 0 and `weight` in [0, 1]; got "
-            f"{temperature} and {weight}."
+            f"{temperature!r} and {weight!r}. Pass e.g. 4.0 and 0.5."
         )
+    fitting.require_split(student, split)
     student = pruning.copy_of(student)
     pruning.hold_zeros(student)
     distiller = keras.distillation.Distiller(

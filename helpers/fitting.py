@@ -7,6 +7,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
+from helpers import masking, staging
 from helpers.backend import keras, tf
 
 STEP_METHODS = (
@@ -37,12 +38,14 @@ def fit(
         callbacks: Keras' callbacks. Those that look at steps see every one,
             or one in `frequency` if they have an attribute of that name.
         options: go to Keras' `fit`, whose history is returned.
+
+    Raises:
+        ValueError: a model, split or setting that cannot be trained with.
+            Nothing is changed then.
     """
-    if epochs < 1 or num_steps < 1 or num_steps % epochs:
-        raise ValueError(
-            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
-            f"got {num_steps}."
-        )
+    require_steps(num_steps, epochs)
+    _require_settings(batch_size, learning_rate, seed, callbacks)
+    require_split(model, split)
     per_epoch = num_steps // epochs
     if decay:
         learning_rate = keras.optimizers.schedules.CosineDecay(
@@ -72,10 +75,58 @@ def batch_order(split, num_steps, batch_size, seed):
 
     Every image comes once before any comes twice.
     """
+    masking.require_count("num_steps", num_steps)
+    _require_settings(batch_size, seed=seed)
     size, needed = len(split.x_train), num_steps * batch_size
     random = np.random.default_rng(seed)
     epochs = [random.permutation(size) for _ in range(-(-needed // size))]
     return np.concatenate(epochs)[:needed].reshape(num_steps, batch_size)
+
+
+def require_steps(num_steps, epochs):
+    """Raise a ValueError unless `epochs` equal parts make `num_steps`."""
+    masking.require_count("num_steps", num_steps)
+    masking.require_count("epochs", epochs)
+    if num_steps % epochs:
+        raise ValueError(
+            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
+            f"got {num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
+        )
+
+
+def require_split(model, split):
+    """Raise a ValueError unless `model` can learn from the training rows."""
+    if not (hasattr(split, "x_train") and hasattr(split, "y_train")):
+        raise ValueError(
+            f"Expected a `datasets.Split`, got {type(split).__name__}. Pass "
+            'e.g. `datasets.load("mnist")`.'
+        )
+    model = getattr(model, "student", model)
+    staging.require_built(model)
+    x = staging.require_rows(model, split.x_train)
+    staging.require_labels(model, x, split.y_train)
+    if not np.isfinite(x.min() + x.max()):
+        raise ValueError(
+            "`x_train` has NaN or infinite entries, from which nothing can be "
+            "learned. Pass rows of finite numbers."
+        )
+
+
+def _require_settings(batch_size, learning_rate=1e-3, seed=0, callbacks=()):
+    masking.require_count("batch_size", batch_size)
+    masking.require_count("seed", seed, least=0)
+    if not (masking.is_number(learning_rate) and learning_rate > 0):
+        raise ValueError(
+            "`learning_rate` is a number above 0; got "
+            f"{learning_rate!r}. Pass e.g. 1e-3."
+        )
+    kind = keras.callbacks.Callback
+    several = isinstance(callbacks, list | tuple)
+    if not (several and all(isinstance(c, kind) for c in callbacks)):
+        raise ValueError(
+            f"`callbacks` is a list of Keras callbacks; got {callbacks!r}. "
+            "Pass e.g. `[checking.RevivedWeights(masks)]`."
+        )
 
 
 def loss_of(model):
@@ -167,7 +218,7 @@ def _stream(split, order):
 
     The threads that tune it would outlive each `fit` by seconds.
     """
-    x, y = split.x_train, split.y_train
+    x, y = np.asarray(split.x_train), np.ravel(split.y_train)
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

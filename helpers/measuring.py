@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import deploying, pruning
-from helpers.backend import tf, view
+from helpers import deploying, masking, pruning, staging
+from helpers.backend import keras, tf, view
 from helpers.fitting import loss_of
 
 OUTPUTS_AT_ONCE = 10**7  # of the widest layer: 40 MB
@@ -39,11 +39,12 @@ def cost(model):
 
 def counts(model):
     """The part of `cost` that needs no file: a dict of three numbers."""
+    macs = macs_per_layer(model)
     arrays = [view(variable) for variable in model.weights]
     return {
         "parameters": sum(array.size for array in arrays),
         "nonzeros": sum(int(np.count_nonzero(array)) for array in arrays),
-        "macs": sum(macs_per_layer(model).values()),
+        "macs": sum(macs.values()),
     }
 
 
@@ -52,7 +53,13 @@ def macs_per_layer(model):
 
     A Dense layer does inputs x units of them; a convolution does its
     kernel's size at every output position.
+
+    Raises:
+        ValueError: a layer of which it is not known how often its weights are
+            used.
     """
+    staging.require_flat(model)
+    _refuse_uncounted(model)
     return {
         layer.name: int(
             np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])
@@ -82,12 +89,20 @@ def readings(model, x, y):
 
 def accuracy(model, x, y):
     """The fraction of images `x` that get their label `y`."""
-    return float(np.mean(predictions(model, x) == np.ravel(y)))
+    said = predictions(model, x)
+    labels = masking.require_numbers("`y`", y)
+    if labels.size != said.size:
+        raise ValueError(
+            f"`y` holds a label for each of {said.size} rows; got shape "
+            f"{labels.shape}. Pass those of the same rows."
+        )
+    return float(np.mean(said == labels.ravel()))
 
 
 def loss_and_accuracy(model, x, y):
     """What `model` is trained for, cross-entropy, and its accuracy: a dict."""
     outputs = _outputs(model, x)
+    y = staging.require_labels(model, outputs, y)
     return {
         "loss": float(loss_of(model)(y, outputs)),
         "accuracy": float(np.mean(_classes(outputs) == y)),
@@ -120,8 +135,13 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
         `speed_up` the median of the ratio within turns, each with the 95 %
         interval of that median.
     """
+    masking.require_count("batch_size", batch_size)
+    x = masking.require_numbers("`x`", x)
     if len(x) < batch_size:
-        raise ValueError(f"{batch_size} images asked, {len(x)} given in `x`.")
+        raise ValueError(
+            f"{batch_size} images asked, {len(x)} given in `x`. Pass more "
+            "images, or a lower `batch_size`."
+        )
     if not isinstance(models, dict):
         models = {"model": models}
     batch = np.ascontiguousarray(x[:batch_size])
@@ -133,7 +153,7 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
 
 def compiled(model, batch, runtime):
     """A function without arguments that runs `model` on `batch`."""
-    if runtime not in RUNTIMES:
+    if not isinstance(runtime, str) or runtime not in RUNTIMES:
         raise ValueError(
             f"Unknown runtime {runtime!r}; pass one of {', '.join(RUNTIMES)}."
         )
@@ -142,6 +162,9 @@ def compiled(model, batch, runtime):
             f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
             "runtime, or the Keras model."
         )
+    if not isinstance(model, bytes):
+        staging.require_built(model)
+        batch = staging.require_rows(model, batch)
     return RUNTIMES[runtime](model, batch)
 
 
@@ -152,6 +175,19 @@ def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
         DataFrame: milliseconds per call; a column per function, a row per
         turn. Turns to warm up are left out.
     """
+    masking.require_count("repeats", repeats)
+    masking.require_count("warm_up", warm_up, least=0)
+    masking.require_count("calls_per_turn", calls_per_turn)
+    if not (isinstance(calls, dict) and calls):
+        raise ValueError(
+            "Expected a dict from name to what is timed, with at least one; "
+            f"got {calls!r}. Pass e.g. `{{'model': model}}`."
+        )
+    if not all(map(callable, calls.values())):
+        raise ValueError(
+            f"Only functions without arguments can be timed; got {calls!r}. "
+            "Pass e.g. `measuring.compiled(model, batch, runtime)`."
+        )
     rows = []
     for _ in range(warm_up + repeats):
         row = {}
@@ -167,6 +203,12 @@ def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
 
 def summary(turns):
     """Medians with 95 % intervals of the columns `time_in_turns` returns."""
+    if not isinstance(turns, pd.DataFrame) or turns.empty:
+        raise ValueError(
+            "Expected a table with a column per function and a row per turn; "
+            f"got {type(turns).__name__} of shape {np.shape(turns)}. Pass what "
+            "`time_in_turns` returns."
+        )
     first = turns.iloc[:, 0]
     return pd.DataFrame(
         {
@@ -180,14 +222,19 @@ def summary(turns):
 
 
 def _outputs(model, x):
+    if isinstance(model, bytes):
+        x = masking.require_numbers("`x`", x)
+    else:
+        staging.require_built(model)
+        x = staging.require_rows(model, x)
     step = _images_at_once(model)
     parts = np.split(x, range(step, len(x), step))
     return np.concatenate([_call(model, part) for part in parts])
 
 
 def _images_at_once(model):
-    """As many as the widest layer's outputs fit; 1,000 if nobody knows it."""
-    if not getattr(model, "inputs", None):  # a file, or a class of its own
+    """As many as the widest layer's outputs fit; of a file, a thousand."""
+    if isinstance(model, bytes):
         return 1000
     widest = max(np.prod(layer.output.shape[1:]) for layer in model.layers)
     return max(1, int(OUTPUTS_AT_ONCE // widest))
@@ -236,6 +283,26 @@ def _median(values, name):
         f"{name}_low": float(interval.low),
         f"{name}_high": float(interval.high),
     }
+
+
+def _refuse_uncounted(model):
+    for layer in model.layers:
+        tables = [w for w in layer.weights if len(w.shape) > 1]
+        if tables and not hasattr(layer, "kernel"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) has weights "
+                "but no `kernel`, so its multiplications cannot be counted. "
+                "Pass a model of Dense and Conv2D layers."
+            )
+    if isinstance(model, keras.Sequential):
+        return
+    for layer in model.get_config()["layers"]:
+        if len(layer["inbound_nodes"]) > 1:
+            raise ValueError(
+                f"Layer {layer['name']!r} is used "
+                f"{len(layer['inbound_nodes'])} times; expected each once, to "
+                "count its multiplications. Pass a model without shared layers."
+            )
 
 
 def _bytes_on_disk(model):

@@ -1,5 +1,6 @@
 """The series' Keras models, with every layer named and seeded."""
 
+from helpers import masking
 from helpers.backend import keras
 
 WIDTHS = (1000, 1000, 500, 200)
@@ -13,6 +14,12 @@ def mlp(widths=WIDTHS, inputs=784, classes=10, seed=0, l2=0.0):
     is touched. `l2` times the sum of all squared weights is added to the
     loss.
     """
+    _require_sizes(widths=widths, inputs=inputs, classes=classes)
+    masking.require_count("seed", seed, least=0)
+    if not (masking.is_number(l2) and l2 >= 0):
+        raise ValueError(
+            f"`l2` is a number, at least 0; got {l2!r}. Pass e.g. 1e-4."
+        )
     penalty = keras.regularizers.L2(l2) if l2 else None
     layers = [
         keras.layers.Dense(
@@ -44,6 +51,13 @@ def lenet(filters=(20, 50), widths=(500,), classes=10, seed=0):
     again. Dense layers `hidden_1`, ..., `output` follow. The seed decides
     as in `mlp`.
     """
+    _require_sizes(filters=filters, widths=widths, classes=classes)
+    masking.require_count("seed", seed, least=0)
+    if len(filters) > 2:
+        raise ValueError(
+            f"28 x 28 pixels are enough for two convolutions; got {filters!r}. "
+            "Pass e.g. `filters=(20, 50)`."
+        )
     image = keras.layers.Reshape((28, 28, 1), name="image")
     convolutions = [
         layer
@@ -77,6 +91,19 @@ def lenet(filters=(20, 50), widths=(500,), classes=10, seed=0):
     )
 
 
+def _require_sizes(**sizes):
+    """Raise a ValueError unless each is a count, or a list of counts."""
+    for name, size in sizes.items():
+        several = name in ("widths", "filters")
+        if several and not isinstance(size, list | tuple):
+            raise ValueError(
+                f"`{name}` holds the units of each layer; got {size!r}. Pass "
+                f"e.g. `{name}=(20, 50)`."
+            )
+        for count in size if several else [size]:
+            masking.require_count(name, count)
+
+
 def _convolution(filters, seed, number):
     """One stage; its statistics follow within some tens of steps."""
     return [
@@ -94,4 +121,4 @@ def _convolution(filters, seed, number):
 
 
 def _glorot(seed, number):
-    return keras.initializers.GlorotUniform(seed=1000 * seed + number)
+    return keras.initializers.GlorotUniform(seed=int(1000 * seed + number))

@@ -8,11 +8,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from helpers import masking
+
 MARKERS = "osD^vPX*"
 
 
 def images(rows, titles=(), columns=10):
     """A grid of 28 x 28 images, a title above each of the first ones."""
+    masking.require_count("columns", columns)
+    rows = [_square(f"`rows[{n}]`", row) for n, row in enumerate(rows)]
+    _require_some("rows", rows)
     num_rows = -(-len(rows) // columns)
     _, axes = plt.subplots(
         num_rows, columns, figsize=(columns * 0.85, num_rows * 1.05)
@@ -20,7 +25,7 @@ def images(rows, titles=(), columns=10):
     for ax in np.ravel(axes):
         ax.axis("off")
     for ax, row in zip(np.ravel(axes), rows, strict=False):
-        ax.imshow(np.reshape(row, (28, 28)), cmap="gray_r")
+        ax.imshow(row, cmap="gray_r")
     for ax, title in zip(np.ravel(axes), titles, strict=False):
         ax.set_title(title, fontsize=8)
     return axes
@@ -35,11 +40,14 @@ def curves(
     table with `low` and `high`, indexed by label and x: a shaded area each,
     with gaps where it has no row for an x of the line.
     """
+    _require_some("lines", lines)
+    for label, values in lines.items():
+        _require_pairs(label, *_with_x(x, values))
     ax = ax or plt.subplots()[1]
     percent = "accuracy" in ylabel or "error" in ylabel
     scale = 100 if percent else 1
     for number, (label, values) in enumerate(lines.items()):
-        at, values = values if isinstance(values, tuple) else (x, values)
+        at, values = _with_x(x, values)
         (line,) = ax.plot(
             at,
             scale * np.asarray(values),
@@ -65,6 +73,13 @@ def caption(ax, text):
 
 def histograms(groups, xlabel, bins=60):
     """One histogram per entry of `groups`, side by side."""
+    _require_some("groups", groups)
+    for title, values in groups.items():
+        if not np.isfinite(masking.require_numbers(title, values)).all():
+            raise ValueError(
+                f"{title!r} has NaN or infinite values; expected finite ones. "
+                "Pass them without, such as `values[np.isfinite(values)]`."
+            )
     fig, axes = plt.subplots(1, len(groups), figsize=(8.5, 2.2), squeeze=False)
     for ax, (title, values) in zip(axes[0], groups.items(), strict=True):
         ax.hist(np.ravel(values), bins=bins)
@@ -76,6 +91,7 @@ def histograms(groups, xlabel, bins=60):
 
 def bars(table, ylabel, ax=None):
     """Grouped bars: one group per row of `table`, one bar per column."""
+    _require_some("table", table)
     ax = ax or plt.subplots()[1]
     table.plot.bar(ax=ax, rot=0, width=0.8)
     ax.set(ylabel=ylabel, xlabel="")
@@ -84,13 +100,15 @@ def bars(table, ylabel, ax=None):
 
 def pixel_maps(maps, label):
     """One 28 x 28 map per entry of `maps`, on one colour scale."""
+    _require_some("maps", maps)
+    maps = {title: _square(title, values) for title, values in maps.items()}
     fig, axes = plt.subplots(
         1, len(maps), figsize=(2.6 * len(maps) + 0.6, 2.6), squeeze=False
     )
     top = max(np.max(values) for values in maps.values())
     low = min(0, *(np.min(values) for values in maps.values()))
     for ax, (title, values) in zip(axes[0], maps.items(), strict=True):
-        shown = ax.imshow(np.reshape(values, (28, 28)), vmin=low, vmax=top)
+        shown = ax.imshow(values, vmin=low, vmax=top)
         ax.set_title(title)
         ax.axis("off")
     fig.colorbar(shown, ax=axes, label=label, shrink=0.8)
@@ -103,6 +121,14 @@ def with_intervals(tables, xlabel, ylabel, ax=None, column="ms"):
     Each table's index is the x axis; its columns `<column>_low` and
     `<column>_high` are the ends of the bars. Both axes are logarithmic.
     """
+    _require_some("tables", tables)
+    wanted = [column, f"{column}_low", f"{column}_high"]
+    for label, table in tables.items():
+        if not set(wanted) <= set(table):
+            raise ValueError(
+                f"The table {label!r} has columns {list(table)}; expected "
+                f"{wanted}. Pass what `measuring.latency` returns."
+            )
     ax = ax or plt.subplots()[1]
     for number, (label, table) in enumerate(tables.items()):
         middle = table[column]
@@ -176,6 +202,37 @@ def picture_of(choice, pictures):
         return pictures[chosen[choice]].pngs(x, accuracy, image)
 
     return draw
+
+
+def _with_x(x, values):
+    return values if isinstance(values, tuple) else (x, values)
+
+
+def _square(what, values):
+    """The 28 x 28 array that a row of 784 pixels is."""
+    values = masking.require_numbers(what, values)
+    if values.size == 784:
+        return values.reshape(28, 28)
+    raise ValueError(
+        f"{what} has shape {values.shape}; expected 784 pixels. Pass a row of "
+        "an image data set."
+    )
+
+
+def _require_some(name, things):
+    if not len(things):
+        raise ValueError(
+            f"Nothing to draw: `{name}` is empty, {things!r}. Pass one or more."
+        )
+
+
+def _require_pairs(label, x, values):
+    if np.shape(x) != np.shape(values):
+        raise ValueError(
+            f"The line {label!r} has values of shape {np.shape(values)} at x "
+            f"of shape {np.shape(x)}; expected as many. Pass one value for "
+            "each x."
+        )
 
 
 def _background(artist):

@@ -1,13 +1,12 @@
 """The bridge between masks and Keras models."""
 
 import gc
-import numbers
 
 import numpy as np
 
 from helpers import masking, staging
 from helpers.backend import keras, tf, view
-from helpers.staging import PRUNABLE, require_built
+from helpers.staging import PRUNABLE, require_built, require_flat
 
 
 class KeepMask(keras.constraints.Constraint):
@@ -60,18 +59,26 @@ def apply_masks(model, masks):
             a value again, or an optimizer that averages weights (`use_ema`),
             which would undo the zeros. Nothing is changed then.
     """
-    layers = {layer.name: layer for layer in _prunable_layers(model)}
+    masks = require_masks(model, masks)
+    held = _held_by(model, masks)
     for name, mask in masks.items():
-        _check_mask(layers, name, np.asarray(mask))
-        masking.require_finite(name, view(layers[name].kernel))
-    _refuse_averaging(model)
-    whole = [name for name, mask in masks.items() if np.ndim(mask) == 1]
-    parts = {name: staging.unit_parts(model, layers[name]) for name in whole}
-    for name, mask in masks.items():
-        kernel, mask = layers[name].kernel, np.asarray(mask)
+        kernel, *parts = held[name]
         _hold(model, kernel, mask)
-        for part in parts.get(name, ()):
+        for part in parts:
             _hold(model, part, np.resize(mask, part.shape))
+
+
+def require_masks(model, masks):
+    """`masks` as arrays, if each is a mask of a layer of `model`."""
+    layers = {layer.name: layer for layer in _prunable_layers(model)}
+    if not isinstance(masks, dict):
+        raise ValueError(
+            f"Expected a dict from layer name to mask, got "
+            f"{type(masks).__name__}. Pass e.g. `masking.layerwise_masks(...)`."
+        )
+    return {
+        name: _require_mask(layers, name, mask) for name, mask in masks.items()
+    }
 
 
 def hold_zeros(model):
@@ -80,9 +87,12 @@ def hold_zeros(model):
     **Changes `model`**, not its weights. For models that were loaded or
     copied, because a saved model keeps its zeros but not its constraints.
     """
-    masks, deleted = masks_of(model), deleted_units(model)
-    apply_masks(model, {k: ~gone for k, gone in deleted.items()})
-    apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+    masking.magnitude_scores(prunable_kernels(model, include_output=True))
+    weights = {k: m for k, m in masks_of(model).items() if not m.all()}
+    units = {k: ~gone for k, gone in deleted_units(model).items()}
+    _held_by(model, weights)  # or refuse it before the units' are held
+    apply_masks(model, units)
+    apply_masks(model, weights)
 
 
 def masks_of(model):
@@ -123,7 +133,7 @@ def prune_weights(model, sparsity, scope="layer"):
         "global": masking.global_masks,
     }
     if scope not in scopes:
-        raise ValueError(f'`scope` is "layer" or "global"; got {scope!r}.')
+        raise ValueError(f'Pass "layer" or "global" as `scope`; got {scope!r}.')
     kernels = prunable_kernels(model)
     masks = scopes[scope](masking.magnitude_scores(kernels), sparsity)
     return _masked_copy(
@@ -154,6 +164,7 @@ def activation_scores(model, x):
             `staging.stages`.
     """
     entry, *hidden, _ = staging.stages(model)
+    x = staging.require_rows(model, x)
     scores = {}
     for stage in (entry, *hidden):
         for layer in stage:
@@ -184,31 +195,37 @@ def _masked_copy(model, masks):
     return copy
 
 
-def require_count(name, value):
-    """Raise a ValueError unless `value` is a whole number, at least 1."""
-    if not (isinstance(value, numbers.Integral) and value >= 1):
-        raise ValueError(
-            f"`{name}` is a whole number, at least 1; got {value!r}."
-        )
-
-
 def _prunable_layers(model):
-    require_built(model)
+    require_flat(model)
+    _refuse_unprunable(model)
     layers = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
     if not layers:
         raise ValueError(
             f"Model {model.name!r} has no Dense or Conv2D layer to prune; "
-            f"its layers are {[type(x).__name__ for x in model.layers]}."
+            f"its layers are {[type(x).__name__ for x in model.layers]}. Pass "
+            "e.g. `networks.mlp()`."
         )
     return layers
 
 
-def _check_mask(layers, name, mask):
+def _refuse_unprunable(model):
+    for layer in model.layers:
+        kind = getattr(layer, "quantization_mode", None)
+        if kind or getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"Layer {layer.name!r} is changed by {kind or 'LoRA'}: its "
+                "numbers are not its weights. Prune the float model before, "
+                "and pass that."
+            )
+
+
+def _require_mask(layers, name, mask):
     if name not in layers:
         raise ValueError(
             f"There is no prunable layer {name!r}; pass masks for "
             f"{', '.join(layers)}."
         )
+    mask = masking.require_numbers(f"The mask of {name!r}", mask)
     shape = tuple(layers[name].kernel.shape)
     if mask.shape not in (shape, shape[-1:]):
         raise ValueError(
@@ -220,6 +237,32 @@ def _check_mask(layers, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
+    return mask
+
+
+def _held_by(model, masks):
+    """The variables that each mask holds; a ValueError if it cannot."""
+    _refuse_averaging(model)
+    held = {}
+    for name, mask in masks.items():
+        layer = model.get_layer(name)
+        masking.require_finite(name, view(layer.kernel))
+        whole = mask.ndim == 1
+        parts = staging.unit_parts(model, layer) if whole else []
+        held[name] = [layer.kernel, *parts]
+        _refuse_constraints(name, held[name])
+    return held
+
+
+def _refuse_constraints(name, variables):
+    """A variable has one constraint: another one would be lost."""
+    for constraint in (variable.constraint for variable in variables):
+        if constraint is not None and not isinstance(constraint, KeepMask):
+            raise ValueError(
+                f"Layer {name!r} has a constraint of its own, "
+                f"{type(constraint).__name__}, which holding zeros would "
+                "replace. Pass a model built without it."
+            )
 
 
 def _refuse_averaging(model):

@@ -17,8 +17,8 @@ def one_shot(final_sparsity):
 def in_rounds(final_sparsity, rounds, steps_per_round):
     """The same fraction of what is left, at the start of each round."""
     masking.require_sparsity(final_sparsity)
-    pruning.require_count("rounds", rounds)
-    pruning.require_count("steps_per_round", steps_per_round)
+    masking.require_count("rounds", rounds)
+    masking.require_count("steps_per_round", steps_per_round)
 
     def sparsity_at(step):
         number = min(step // steps_per_round + 1, rounds)
@@ -35,12 +35,13 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
         raise ValueError(
             f"`initial_sparsity` ({initial_sparsity}) is above "
             f"`final_sparsity` ({final_sparsity}), but pruned weights do not "
-            "come back; exchange them."
+            "come back. Pass the lower one as `initial_sparsity`."
         )
-    if not 0 <= begin_step < end_step:
+    numbers = all(map(masking.is_number, (begin_step, end_step)))
+    if not (numbers and 0 <= begin_step < end_step):
         raise ValueError(
             "`begin_step` is at least 0 and less than `end_step`; got "
-            f"{begin_step} and {end_step}."
+            f"{begin_step!r} and {end_step!r}. Pass e.g. 0 and 1000."
         )
 
     def sparsity_at(step):
@@ -66,7 +67,7 @@ class PruneOnSchedule(keras.callbacks.Callback):
 
     def __init__(self, schedule, frequency=50):
         super().__init__()
-        pruning.require_count("frequency", frequency)
+        masking.require_count("frequency", frequency)
         schedules = schedule.values() if isinstance(schedule, dict) else ()
         if not all(map(callable, schedules or [schedule])):
             raise ValueError(

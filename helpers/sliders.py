@@ -11,6 +11,7 @@ import itertools
 import os
 import pathlib
 import threading
+from collections.abc import Iterable
 
 import ipywidgets as widgets
 import jinja2
@@ -41,6 +42,14 @@ class Explorer(widgets.VBox):
     def __init__(
         self, positions, look, draw, start, label="sparsity", choices=None
     ):
+        _require_place(label, positions, start)
+        for name, values in (choices or {}).items():
+            _require_place(name, values, next(iter(values), None))
+        if not (callable(look) and callable(draw)):
+            raise ValueError(
+                f"`look` and `draw` are functions; got {look!r} and {draw!r}. "
+                "Pass one that measures and one that draws."
+            )
         self.slider = widgets.SelectionSlider(
             options=[(_shown(p), p) for p in positions],
             value=start,
@@ -152,6 +161,16 @@ class Explorer(widgets.VBox):
         place, rest = self._words(position, readings)
         pictures = [_base64(_small(png)) for png in pngs]
         return {"place": place, "rest": rest, "pictures": pictures}
+
+
+def _require_place(name, values, start=None):
+    """Raise a ValueError unless a control can begin at `start`."""
+    values = list(values) if isinstance(values, Iterable) else []
+    if start not in values:
+        raise ValueError(
+            f"The control {name!r} begins at one of its values, {values}; got "
+            f"{start!r}. Pass a `start` among them."
+        )
 
 
 def _shown(value):

@@ -1,5 +1,8 @@
 """Tell apart the layers of a chain, and what belongs to each unit."""
 
+import numpy as np
+
+from helpers import masking
 from helpers.backend import keras
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Conv2D)
@@ -98,7 +101,11 @@ def chained(layers, model):
 
 
 def require_built(model):
-    """Raise a ValueError unless `model` is a Keras model with weights."""
+    """Raise a ValueError unless `model` is a Keras model with weights.
+
+    And of layers that can be listed, a `keras.Sequential` or a functional
+    model, from one input to one output.
+    """
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"Expected a Keras model, got {type(model).__name__}. "
@@ -109,6 +116,62 @@ def require_built(model):
             f"Model {model.name!r} has no weights yet. Give it an "
             "`Input` layer, or call it once on data."
         )
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"{type(model).__name__} is a subclass of `keras.Model` that "
+            "decides in Python what its layers read; expected a model that "
+            "can be copied. Pass a `keras.Sequential` or a functional model."
+        )
+    ends = len(model.inputs), len(model.outputs)
+    if ends != (1, 1):
+        raise ValueError(
+            f"Model {model.name!r} has {ends[0]} inputs and {ends[1]} outputs; "
+            "expected one of each. Pass a model with a single output."
+        )
+
+
+def require_flat(model):
+    """Raise a ValueError if a layer holds layers of its own with kernels.
+
+    They would silently be left out of what is pruned and counted.
+    """
+    require_built(model)
+    for layer in model.layers:
+        others = [x for x in layer._flatten_layers() if x is not layer]
+        inner = [x.name for x in others if x.weights]
+        if inner:
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) holds layers "
+                f"of its own, {inner}, which would be left out; expected a "
+                "flat model. Pass one with those layers in its own list."
+            )
+
+
+def require_rows(model, x):
+    """`x` as an array, if it holds one row or more that `model` takes."""
+    x = masking.require_numbers("`x`", x)
+    wanted, got = model.input_shape, x.shape
+    pairs = zip(wanted, got, strict=False)
+    if len(wanted) == len(got) and all(w in (None, g) for w, g in pairs):
+        return x
+    raise ValueError(
+        f"Model {model.name!r} takes rows of shape {wanted[1:]}; got an array "
+        f"of shape {got}. Pass e.g. `split.x_test`."
+    )
+
+
+def require_labels(model, x, y):
+    """`y` as a 1-D array, if it holds a class for each row of `x`."""
+    labels = np.ravel(masking.require_numbers("`y`", y))
+    classes = max(2, model.output_shape[-1])  # a sigmoid tells two apart
+    known = np.isin(labels, np.arange(classes))
+    if labels.size == len(x) and known.all():
+        return labels
+    raise ValueError(
+        f"`y` holds a class from 0 to {classes - 1} for each of {len(x)} rows; "
+        f"got {labels.size}, {np.sum(~known)} of them out of range. Pass the "
+        "labels of the same rows, such as `split.y_test`."
+    )
 
 
 def _refuse_mixing(layer, is_output):

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import datasets
+from helpers import datasets, masking
 from helpers.backend import keras, tf
 from helpers.caching import cache_folder, whole
 from helpers.fitting import progress
@@ -92,18 +92,19 @@ def band(table, by, value="accuracy", without_seed=None):
         DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
         an accuracy's interval stay within 0 and 1.
     """
+    _require_columns(table, ["seed", *_values("by", by), value])
     table = table[table["seed"] != without_seed]
     groups = table.groupby(list(by))[value]
     seeds = groups.count()
     if table.empty or seeds.min() < 2:
         raise ValueError(
             f"A band needs at least two seeds in each group of {list(by)}; "
-            f"got {seeds.to_dict()}."
+            f"got {seeds.to_dict()}. Pass a study of more seeds."
         )
     if table.duplicated([*by, "seed"]).any():
         raise ValueError(
             f"Some seed has several rows in a group of {list(by)}: that would "
-            "not be spread over seeds. Name more columns in `by`."
+            "not be spread over seeds. Pass more columns as `by`."
         )
     spread = stats.t.ppf(0.975, seeds - 1) * np.sqrt(1 + 1 / seeds)
     half = spread * groups.std()
@@ -119,6 +120,12 @@ def inside(live, expected, slack=0.005):
     `live` is a Series with the index of `expected`, see `band`. `slack`
     widens the band: another CPU rounds otherwise.
     """
+    _require_columns(expected, ["low", "high"])
+    if live.empty or not live.index.isin(expected.index).all():
+        raise ValueError(
+            f"`live` has values at {list(live.index)}; expected one or more "
+            f"of {list(expected.index)}. Pass a Series indexed like the band."
+        )
     limits = expected.loc[live.index]
     return float(
         live.between(limits["low"] - slack, limits["high"] + slack).mean()
@@ -127,6 +134,7 @@ def inside(live, expected, slack=0.005):
 
 def describe(expected):
     """A caption that says what the band is."""
+    _require_columns(expected, ["seeds"])
     return (
         "lines: this run; bands: where 19 of 20 new seeds are expected "
         f"(prediction interval from {expected['seeds'].min()} other seeds)"
@@ -135,6 +143,7 @@ def describe(expected):
 
 def write(table, path, command):
     """Write a study as CSV, below the command and versions that made it."""
+    _require_columns(table, ALWAYS)
     versions = {
         "Python": platform.python_version(),
         "Keras": keras.__version__,
@@ -155,7 +164,8 @@ def read(path, columns=(), sample=False):
         ValueError: no such file, `seed`, `data`, `source` or one of
             `columns` missing in it, or no rows from that source.
     """
-    path, again = pathlib.Path(path), "Make it with `make study`."
+    columns = _values("columns", columns) if columns else ()
+    path, again = pathlib.Path(path or ""), "Make it with `make study`."
     if not path.is_file():
         raise ValueError(f"There is no study file {path}. {again}")
     try:
@@ -181,6 +191,8 @@ def _all_runs(experiment, seeds, data, sample, axes):
         raise ValueError(f"{clash} cannot be an axis; pass `seeds`, `data`.")
     axes = {"data": data, "seed": seeds, **axes}
     axes = {name: _values(name, values) for name, values in axes.items()}
+    for seed in axes["seed"]:
+        masking.require_count("seed", seed, least=0)
     prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
     code, runs = _code(experiment), {}
     for values in itertools.product(*axes.values()):
@@ -204,8 +216,21 @@ def _values(name, values):
         )
     values = [v.item() if isinstance(v, np.generic) else v for v in values]
     if not values:
-        raise ValueError(f"Nothing to study: `{name}` has no values.")
+        raise ValueError(
+            f"Nothing to study: `{name}` has no values. Pass one or more."
+        )
     return values
+
+
+def _require_columns(table, columns):
+    """Raise a ValueError unless `table` is one with these columns."""
+    has = list(table) if isinstance(table, pd.DataFrame) else []
+    if not set(columns) <= set(has):
+        raise ValueError(
+            f"Expected a table with the columns {list(columns)}; got "
+            f"{type(table).__name__} with {has}. Pass what `studying.study`, "
+            "`read` or `band` returns."
+        )
 
 
 def _code(experiment):

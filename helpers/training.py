@@ -9,7 +9,14 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from helpers import datasets, masking, measuring, networks, pruning
+from helpers import (
+    datasets,
+    fitting,
+    masking,
+    measuring,
+    networks,
+    pruning,
+)
 from helpers.backend import keras, tf
 from helpers.caching import cache_folder, whole
 from helpers.fitting import ProgressBar, fit, progress
@@ -48,11 +55,25 @@ def baseline_run(
         Baseline: `history` has one row per epoch: accuracy and loss on the
         training images, `val_accuracy` and `val_loss` on the validation set.
     """
+    masking.require_count("seed", seed, least=0)
+    if not (build is None or callable(build)):
+        raise ValueError(
+            "`build` is a function from `seed` to a network; got "
+            f"{build!r}. Pass e.g. `networks.lenet`."
+        )
+    num_steps = NUM_STEPS if num_steps is None else num_steps
+    masking.require_count("num_steps", num_steps)
     split = datasets.load(dataset) if isinstance(dataset, str) else dataset
-    build = build or functools.partial(
-        networks.mlp, widths, split.x_train.shape[1]
-    )
-    initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
+    if not isinstance(split, datasets.Split):
+        raise ValueError(
+            "`dataset` is a name or a `datasets.Split`; got "
+            f'{type(split).__name__}. Pass e.g. "mnist".'
+        )
+    inputs = masking.require_numbers("`x_train`", split.x_train).shape[-1]
+    build = build or functools.partial(networks.mlp, widths, inputs)
+    initial, num_steps = build(seed=seed), split.steps(num_steps)
+    fitting.require_steps(num_steps, NUM_EPOCHS)
+    fitting.require_split(initial, split)
     folder = cache_folder() / _key(initial, split, seed, num_steps)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
@@ -107,8 +128,16 @@ def prune_in_rounds(
         set's `val_loss` and `val_accuracy`, and what `measure` returns; and
         the network after the last round.
     """
-    pruning.require_count("rounds", rounds)
-    pruning.require_count("num_steps", num_steps)
+    masking.require_count("rounds", rounds)
+    fitting.require_steps(num_steps, options.get("epochs", 1))
+    fitting.require_split(model, split)
+    if not (measure is None or callable(measure)):
+        raise ValueError(
+            "`measure` is a function from a network to a dict; got "
+            f"{measure!r}. Pass e.g. `measuring.counts`."
+        )
+    if rewind_to is not None:
+        _require_same_shapes(model, rewind_to)
     pruning.prune_weights(model, final_sparsity, scope)  # or refuse it now
     density = 1 - masking.sparsity_of(pruning.prunable_kernels(model))
     if density > 0.999:
@@ -137,8 +166,19 @@ def rewind(model, to):
     network of the same shape, such as `baseline_run(...).initial`.
 
     Raises:
-        ValueError: `to` has other shapes. Nothing is changed then.
+        ValueError: `to` has other shapes, or weights that are not numbers.
+            Nothing is changed then.
     """
+    _require_same_shapes(model, to)
+    masking.magnitude_scores(pruning.prunable_kernels(to, include_output=True))
+    masks, deleted = pruning.masks_of(model), pruning.deleted_units(model)
+    pruning.hold_zeros(model)  # or refuse it now
+    model.set_weights(to.get_weights())
+    pruning.apply_masks(model, {k: ~gone for k, gone in deleted.items()})
+    pruning.apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+
+
+def _require_same_shapes(model, to):
     pruning.require_built(model)
     pruning.require_built(to)
     shapes = [[a.shape for a in m.get_weights()] for m in (model, to)]
@@ -147,10 +187,6 @@ def rewind(model, to):
             f"Cannot rewind a network with weights of shapes {shapes[0]} to "
             f"one with {shapes[1]}; pass the network it started from."
         )
-    masks, deleted = pruning.masks_of(model), pruning.deleted_units(model)
-    model.set_weights(to.get_weights())
-    pruning.apply_masks(model, {k: ~gone for k, gone in deleted.items()})
-    pruning.apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
 
 
 def _round_row(number, model, split, measure):

@@ -41,29 +41,46 @@ MUTANTS = [
     ),
     Mutant(
         "magnitudes keep their sign", "masking",
-        "np.abs(_finite(name, k))", "_finite(name, k)", "masking",
+        "_magnitude(require_finite(name, k))", "require_finite(name, k)",
+        "masking",
     ),
     Mutant(
         "units are rows", "masking",
-        "reshape(-1, k.shape[-1]), axis=0", "reshape(k.shape[0], -1), axis=1",
-        "masking",
+        "reshape(-1, np.shape(k)[-1])", "reshape(len(k), -1).T", "masking",
     ),
     Mutant(
         "ties are all kept", "masking",
-        "mask[np.flatnonzero(flat == cut)[:num_ties]] = 0", "pass", "masking",
+        "missing = flat.size - num_zeros", "missing = flat.size", "masking",
     ),
     Mutant(
         "ties all go", "masking",
-        "(flat == cut)[:num_ties]", "(flat == cut)", "masking",
+        "        if missing:\n", "        if False:\n", "masking",
     ),
     Mutant(
         "the last of equals go first", "masking",
-        "(flat == cut)[:num_ties]", "(flat == cut)[::-1][:num_ties]",
-        "masking",
+        "[-missing:]", "[:missing]", "masking",
+    ),
+    Mutant(
+        "a misleading sample is trusted", "masking",
+        "if 0 < rank <= near.size:", "if near.size:", "masking",
+    ),
+    Mutant(
+        "zeros are not held where the weight is no number", "pruning",
+        "tf.math.multiply_no_nan(w, ", "tf.multiply(w, ", "pruning",
+    ),
+    Mutant(
+        "Adam forgets to correct its second moment", "fitting",
+        "tf.pow(adam.beta_2, step)", "adam.beta_2", "fitting",
+    ),
+    Mutant(
+        "copies begin with other initializers", "staging",
+        "setattr(layer, name, value)\n    return", "pass\n    return",
+        "pruning",
     ),
     Mutant(
         "the threshold itself goes", "masking",
-        "_finite(name, s) >= threshold", "_finite(name, s) > threshold",
+        "require_finite(name, s) >= threshold",
+        "require_finite(name, s) > threshold",
         "masking",
     ),
     Mutant(
@@ -129,7 +146,7 @@ MUTANTS = [
     ),
     Mutant(
         "weight pruning zeroes biases", "pruning",
-        "np.ndim(mask) == 1]\n", "True]\n", "pruning",
+        "        whole = mask.ndim == 1\n", "        whole = True\n", "pruning",
     ),
     Mutant(
         "a layer is skipped", "pruning",
@@ -201,7 +218,7 @@ MUTANTS = [
     ),
     Mutant(
         "a new mask is not held", "pruning",
-        "        variable.constraint.mask.assign(mask)\n", "        pass\n",
+        "        old.assign(mask)\n", "        pass\n",
         "scheduling",
     ),
     Mutant(
@@ -253,7 +270,8 @@ MUTANTS = [
     ),
     Mutant(
         "constants are folded at one position only", "compacting",
-        "@ reads.sum(axis=0)", "@ reads[0]", "compacting",
+        "added.sum(axis=0)", "added[0]",
+        "compacting",
     ),
     Mutant(
         "constants are folded into padded convolutions", "compacting",
@@ -417,7 +435,94 @@ MUTANTS = [
     ),
     Mutant(
         "the seed of the weights is ignored", "networks",
-        "seed=1000 * seed + number", "seed=number", "networks",
+        "int(1000 * seed + number)", "number", "networks",
+    ),
+    Mutant(
+        "the largest magnitude of an int8 is the smallest", "masking",
+        "_magnitude(require_finite(name, k))",
+        "np.abs(require_finite(name, k))",
+        "masking",
+    ),
+    Mutant(
+        "norms overflow in the weights' own dtype", "masking",
+        '{"dtype": np.float64, "casting": "same_kind"}', "{}", "masking",
+    ),
+    Mutant(
+        "counts overflow in the sparsity's own dtype", "masking",
+        "return float(sparsity)", "return sparsity", "masking",
+    ),
+    Mutant(
+        "bfloat16 and float16 cannot be compared", "masking",
+        'array.dtype.kind == "V"', "False", "masking",
+    ),
+    Mutant(
+        "layers inside layers are left out", "staging",
+        "        if inner:\n", "        if False:\n", "refusals",
+    ),
+    Mutant(
+        "units are dropped from graphs", "staging",
+        "if not isinstance(model, keras.Sequential):", "if False:", "refusals",
+    ),
+    Mutant(
+        "labels of other rows are taken", "staging",
+        "labels.size == len(x) and known", "known", "refusals",
+    ),
+    Mutant(
+        "labels of other classes are taken", "staging",
+        "labels.size == len(x) and known.all()", "labels.size == len(x)",
+        "refusals",
+    ),
+    Mutant(
+        "a layer's own constraint is lost", "pruning",
+        "not isinstance(constraint, KeepMask):", "False:", "refusals",
+    ),
+    Mutant(
+        "integers are taken for weights", "pruning",
+        "if kind or", "if", "refusals",
+    ),
+    Mutant(
+        "holding is refused when half is done", "pruning",
+        "    _held_by(model, weights)  # or refuse it before the units' are "
+        "held\n", "", "refusals",
+    ),
+    Mutant(
+        "rewinding is refused when half is done", "training",
+        "    pruning.hold_zeros(model)  # or refuse it now\n", "", "refusals",
+    ),
+    Mutant(
+        "rewinding to what is no number begins", "training",
+        "    masking.magnitude_scores(pruning.prunable_kernels(to, "
+        "include_output=True))\n", "", "refusals",
+    ),
+    Mutant(
+        "NaN is learned from", "fitting",
+        "if not np.isfinite(x.min() + x.max()):", "if False:", "refusals",
+    ),
+    Mutant(
+        "NaN holds", "checking",
+        "np.bool_ | numbers.Integral | None", "object", "refusals",
+    ),
+    Mutant(
+        "a shared layer is counted once", "measuring",
+        'if len(layer["inbound_nodes"]) > 1:', "if False:", "refusals",
+    ),
+    Mutant(
+        "labels in a column are compared with every row", "measuring",
+        "y = staging.require_labels(model, outputs, y)", "pass", "measuring",
+    ),
+    Mutant(
+        "units of higher scores go at higher sparsities", "masking",
+        "flat = scores.ravel()",
+        "flat = scores.ravel() if sparsity < 0.5 else -scores.ravel()", "laws",
+    ),
+    Mutant(
+        "masked weights are only made smaller", "pruning",
+        "multiply_no_nan(w, ", "multiply(w, 0.5 + 0.5 * ",
+        "laws",
+    ),
+    Mutant(
+        "holding zeros makes more", "pruning",
+        "{k: ~gone for", "{k: gone for", "laws",
     ),
     Mutant(
         "widget views are stored", "building",

@@ -1,15 +1,20 @@
-"""Laws of masks: exact counts, whatever the scores, ties included."""
+"""Laws of masks: exact counts, whatever the scores, ties included.
+
+The properties hold for 500 draws each of shapes, dtypes and layouts, see
+`strategies`: of one weight, all tied, all zero, strided and read-only.
+"""
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from strategies import FLOATS, layers, scores, sparsities
 
-from helpers import masking
+from helpers import checking, masking
 
 TOY = np.array([[3, -1, 2, -2, 0], [1, 4, -2, 2, -5]])
 # Equal magnitudes, in the order of the matrix: 0; 1 1; 2 2 2 2; 3; 4; 5.
@@ -20,13 +25,8 @@ TOY_MASKS = {
     0.9: [[0, 0, 0, 0, 0], [0, 0, 0, 0, 1]],
 }
 
-shapes = array_shapes(min_dims=1, max_dims=4, max_side=6)
-tied = arrays(np.int64, shapes, elements=st.integers(0, 4))
-distinct = arrays(np.float32, shapes, elements=st.floats(0, 8, width=32))
-layer = tied | distinct
-layers = st.dictionaries(st.sampled_from("abc"), layer, min_size=1)
-# Of one entry nothing may go, of two at most one, ...
-fractions = st.floats(0, 0.999)
+MAKERS = [masking.layerwise_masks, masking.global_masks]
+law = settings(max_examples=500)
 
 
 def num_zeros(mask):
@@ -66,26 +66,29 @@ def test_global_ties_go_in_the_order_of_the_layers():
     assert masks["second"].tolist() == [1, 1, 1, 1]
 
 
-@given(layers, fractions)
+@law
+@given(layers(), sparsities)
 def test_every_layer_loses_exactly_its_share(scores, sparsity):
     masks = masks_or_none(masking.layerwise_masks, scores, sparsity)
-    for name, s in scores.items():
-        share = round(sparsity * s.size)
-        assert masks is None or num_zeros(masks[name]) == share
-    wiped_out = any(round(sparsity * s.size) == s.size for s in scores.values())
-    assert (masks is None) == wiped_out
+    shares = {k: round(float(sparsity) * s.size) for k, s in scores.items()}
+    if any(shares[name] == s.size for name, s in scores.items()):
+        assert masks is None
+    else:
+        assert {name: num_zeros(mask) for name, mask in masks.items()} == shares
 
 
-@given(layers, fractions)
+@law
+@given(layers(), sparsities)
 def test_the_network_loses_exactly_its_share(scores, sparsity):
     masks = masks_or_none(masking.global_masks, scores, sparsity)
     size = sum(s.size for s in scores.values())
     if masks is not None:
         zeros = sum(num_zeros(mask) for mask in masks.values())
-        assert zeros == round(sparsity * size)
+        assert zeros == round(float(sparsity) * size)
 
 
-@given(layers, fractions)
+@law
+@given(layers(), sparsities)
 def test_no_kept_score_is_below_a_removed_one(scores, sparsity):
     for name, s in scores.items():
         masks = masks_or_none(masking.layerwise_masks, {name: s}, sparsity)
@@ -94,16 +97,19 @@ def test_no_kept_score_is_below_a_removed_one(scores, sparsity):
             assert kept.min() >= removed.max()
 
 
-@given(layers, fractions)
+@law
+@given(layers(), sparsities)
 def test_no_kept_score_is_below_a_removed_one_in_any_layer(scores, sparsity):
     masks = masks_or_none(masking.global_masks, scores, sparsity)
     if masks and any(num_zeros(mask) for mask in masks.values()):
+        scores = {name: s.astype(np.float64) for name, s in scores.items()}
         kept = [s[masks[name] == 1].min() for name, s in scores.items()]
         removed = [s[masks[name] == 0] for name, s in scores.items()]
         assert min(kept) >= np.concatenate(removed).max()
 
 
-@given(layer, fractions)
+@law
+@given(scores(), sparsities)
 def test_first_of_equal_scores_go_first(s, sparsity):
     masks = masks_or_none(masking.layerwise_masks, {"a": s}, sparsity)
     for score in np.unique(s) if masks else ():
@@ -137,34 +143,108 @@ def test_large_layers_lose_what_a_stable_sort_puts_first(kind, sparsity):
     assert np.array_equal(np.flatnonzero(masks["a"] == 0), np.sort(lowest))
 
 
-@given(layers, fractions, fractions)
+@law
+@given(layers(), sparsities, sparsities)
 def test_higher_sparsity_never_keeps_more(scores, one, other):
     low, high = sorted((one, other))
-    for make in (masking.layerwise_masks, masking.global_masks):
+    for make in MAKERS:
         more = masks_or_none(make, scores, low)
         less = masks_or_none(make, scores, high)
         if more and less:
             assert all((less[name] <= more[name]).all() for name in scores)
 
 
-@given(layers, fractions)
+@law
+@given(layers(), sparsities)
+def test_masking_what_is_masked_changes_nothing(scores, sparsity):
+    for make in MAKERS:
+        masks = masks_or_none(make, scores, sparsity)
+        masked = {k: s * (masks or {k: 1})[k] for k, s in scores.items()}
+        again = masks_or_none(make, masked, sparsity)
+        assert (masks is None) == (again is None)
+        assert all(np.array_equal(masks[k], again[k]) for k in masks or ())
+
+
+@law
+@given(layers(), sparsities)
+def test_precision_and_layout_decide_nothing(scores, sparsity):
+    plain = {name: np.array(s, np.float64) for name, s in scores.items()}
+    lists = {name: s.tolist() for name, s in plain.items()}
+    for make in MAKERS:
+        masks = [
+            masks_or_none(make, same, sparsity)
+            for same in (scores, plain, lists)
+        ]
+        for name in scores if masks[0] else ():
+            assert np.array_equal(masks[0][name], masks[1][name])
+            assert np.array_equal(masks[0][name], masks[2][name])
+
+
+@law
+@given(layers(), sparsities)
 def test_masks_have_their_scores_shapes_and_leave_them_alone(scores, sparsity):
     before = {name: s.copy() for name, s in scores.items()}
-    for make in (masking.layerwise_masks, masking.global_masks):
+    for make in MAKERS:
         masks = masks_or_none(make, scores, sparsity)
         for name, mask in (masks or {}).items():
             assert mask.shape == scores[name].shape
             assert np.isin(mask, (0, 1)).all()
+    for score in (masking.magnitude_scores, masking.unit_scores):
+        score(scores)
     assert all(np.array_equal(scores[name], before[name]) for name in scores)
 
 
-@given(st.integers(1, 500), fractions)
+@law
+@given(st.integers(1, 500), sparsities)
 def test_units_lose_exactly_their_share(units, sparsity):
     scores = {"a": np.arange(units) % 7}
     masks = masks_or_none(masking.unit_masks, scores, sparsity)
     if masks:
-        assert num_zeros(masks["a"]) == round(sparsity * units)
+        assert num_zeros(masks["a"]) == round(float(sparsity) * units)
         assert masks["a"].shape == (units,)
+
+
+@law
+@given(layers())
+def test_zeros_are_counted_as_they_are(masks):
+    zeros = checking.zero_counts(masks)
+    size = sum(mask.size for mask in masks.values())
+    assert zeros == {name: num_zeros(mask) for name, mask in masks.items()}
+    share = sum(zeros.values()) / size
+    assert masking.sparsity_of(masks) == pytest.approx(share, abs=1e-12)
+
+
+@law
+@given(arrays(np.int8, array_shapes()) | arrays(np.int32, array_shapes()))
+def test_magnitudes_of_integers_do_not_overflow(kernel):
+    """In an int8, -128 is its own absolute value."""
+    scores = masking.magnitude_scores({"a": kernel})["a"]
+    assert scores.ravel().tolist() == [abs(k) for k in kernel.ravel().tolist()]
+
+
+@law
+@given(st.data(), st.sampled_from(FLOATS), st.integers(0, 3))
+def test_norms_of_huge_and_tiny_weights_are_right(data, dtype, zeros):
+    """Their squares are infinite, or zero, in the dtype of the weights."""
+    kinds = {2: (0.0009765625, 60000.0, 16), 4: (1e-30, 1e30, 32)}
+    low, high, width = kinds.get(np.dtype(dtype).itemsize, (1e-100, 1e100, 64))
+    low, high = (float(np.array(x, f"f{width // 8}")) for x in (low, high))
+    sizes = st.floats(low, high, width=width)
+    kernel = data.draw(arrays(np.float64, (4, 3), elements=sizes))
+    kernel[:zeros] = 0
+    kernel = kernel.astype(dtype)
+    norms = masking.unit_scores({"a": kernel})["a"]
+    exact = [np.hypot.reduce(column.astype(float)) for column in kernel.T]
+    np.testing.assert_allclose(norms, exact, rtol=1e-12)
+
+
+@law
+@given(layers(), st.integers(0, 2**64))
+def test_equal_seeds_give_equal_scores(kernels, seed):
+    one, again = (masking.random_scores(kernels, seed) for _ in range(2))
+    for name, kernel in kernels.items():
+        assert one[name].shape == kernel.shape
+        assert np.array_equal(one[name], again[name])
 
 
 def test_rounding_is_pythons_and_not_floor():
@@ -308,13 +388,16 @@ def test_a_layer_is_never_wiped_out_by_a_threshold():
     assert "Threshold 2.6 leaves nothing" in str(error.value)
 
 
-@given(layers, st.integers(0, 99))
+@law
+@given(layers(), st.integers(0, 99))
 def test_a_threshold_is_a_sparsity_read_from_the_other_side(scores, nth):
     """Cutting at the k-th smallest score removes k, where no two are equal."""
     for s in scores.values():
         ranked = np.unique(s)
         zeros = min(nth, ranked.size - 1)
-        by_threshold = masking.threshold_masks({"a": ranked}, ranked[zeros])
+        by_threshold = masking.threshold_masks(
+            {"a": ranked}, float(ranked[zeros])
+        )
         share = zeros / ranked.size
         by_sparsity = masking.layerwise_masks({"a": ranked}, share)
         assert np.array_equal(by_threshold["a"], by_sparsity["a"])

@@ -1,10 +1,15 @@
 """Laws of measuring: known counts, fair turns, runtimes that agree."""
 
+import functools
 import types
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from strategies import LAYOUTS
 
 from helpers import compacting, deploying, measuring, networks, pruning
 from helpers.backend import keras
@@ -157,6 +162,35 @@ def test_labels_in_a_column_are_labels_too(trained, split):
     plain = measuring.accuracy(trained, split.x_test, split.y_test)
     column = split.y_test[:, None]
     assert measuring.accuracy(trained, split.x_test, column) == plain
+    seen = measuring.loss_and_accuracy(trained, split.x_test, column)
+    assert seen["accuracy"] == plain
+
+
+tiny = functools.cache(lambda: networks.mlp((4,), inputs=3, classes=3))
+
+
+@settings(max_examples=500)
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 20), st.just(3)),
+           elements=st.integers(-50, 50)),
+    st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64]),
+    st.sampled_from([*LAYOUTS]),
+    st.integers(1, 25),
+)  # fmt: skip
+def test_chunks_layout_and_dtype_of_images_decide_nothing(
+    images, dtype, layout, at_once
+):
+    model, x = tiny(), LAYOUTS[layout](images.astype(dtype))
+    expected = np.array(model(images.astype("float32"))).argmax(axis=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "OUTPUTS_AT_ONCE", 4 * at_once)
+        said = measuring.predictions(model, x)
+    assert np.array_equal(said, expected)
+    accuracy = measuring.accuracy(model, x, expected[:, None])
+    assert accuracy == 1
+    labels = (expected + np.arange(len(x)) % 2) % 3  # every second is wrong
+    right = 1 - len(x) // 2 / len(x)
+    assert measuring.accuracy(model, x, labels) == pytest.approx(right)
 
 
 @pytest.mark.parametrize("outputs", [10, 32, 7 * 32, 200 * 32, 10**7])
@@ -167,17 +201,6 @@ def test_predictions_in_chunks_equal_the_whole(
     x = split.x_test[:50] if outputs <= 32 else split.x_test
     chunks = measuring.predictions(trained, x)
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
-
-
-def test_a_model_of_its_own_class_predicts_too(trained, split):
-    class Wrapped(keras.Model):
-        def call(self, x, training=False):
-            return trained(x)
-
-    wrapped, x = Wrapped(), split.x_test
-    wrapped(x[:1])
-    seen = measuring.predictions(wrapped, np.tile(x, (6, 1)))
-    assert np.array_equal(seen, np.tile(measuring.predictions(trained, x), 6))
 
 
 @pytest.mark.parametrize("outputs", [2, 10_000])

@@ -573,7 +573,9 @@ def test_a_lone_output_layer_is_pruned_only_when_asked():
 
 
 def test_an_unknown_scope_is_refused(trained):
-    with pytest.raises(ValueError, match='"layer" or "global"; got \'all\''):
+    with pytest.raises(
+        ValueError, match='"layer" or "global" as `scope`; got \'all'
+    ):
         pruning.prune_weights(trained, 0.5, scope="all")
 
 

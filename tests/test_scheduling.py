@@ -4,6 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import sparsities
 
 from helpers import checking, fitting, networks, pruning, scheduling
 from helpers.backend import keras
@@ -33,6 +36,22 @@ def test_a_schedule_rises_to_its_final_sparsity_and_stays(sparsity_at):
     values = [sparsity_at(step) for step in range(30)]
     assert values == sorted(values)
     assert values[-10:] == [pytest.approx(0.9)] * 10
+
+
+@settings(max_examples=500)
+@given(sparsities, sparsities, st.integers(1, 20), st.integers(0, 20))
+def test_any_schedule_is_a_sparsity_that_never_falls(one, other, n, begin):
+    low, high = sorted((float(one), float(other)))
+    for sparsity_at in (
+        scheduling.one_shot(high),
+        scheduling.in_rounds(high, n, n),
+        scheduling.gradual(high, begin, begin + n, low),
+    ):
+        values = [sparsity_at(step) for step in range(n * n + begin + 2)]
+        assert values == sorted(values)
+        assert values[0] >= 0
+        assert values[-1] == pytest.approx(high)
+        assert values[-1] < 1
 
 
 def test_one_shot_prunes_before_the_first_step():

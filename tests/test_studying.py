@@ -318,7 +318,7 @@ def test_rows_of_one_seed_are_no_spread_over_seeds():
     table = pd.concat([seeds_of([0.5, 0.6], round=n) for n in range(3)])
     assert len(studying.band(table, ["round"])) == 3
     table["all"] = 1
-    with pytest.raises(ValueError, match=r"several rows.*Name more columns"):
+    with pytest.raises(ValueError, match=r"several rows.*Pass more columns"):
         studying.band(table, ["all"])
 
 
