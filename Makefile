@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run site test browser codespace notebooks study sync lint lock clean
+.PHONY: lab run site test browser faults codespace notebooks study sync lint lock clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -22,6 +22,9 @@ test: $(VENV)/ready  ## the regression test, on the bundled sample
 
 browser: $(VENV)/ready  ## move the sliders in a real browser, screenshots in build/
 	$(BIN)/pytest tests/browser
+
+faults: $(VENV)/ready  ## kill, fill, cut off and interrupt what the helpers do
+	$(BIN)/pytest tests/faults
 
 codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 	$(BIN)/pytest tests/codespace

@@ -1,9 +1,11 @@
-"""Files that are on disk whole or not at all."""
+"""Files that are on disk whole or not at all, or only missed."""
 
 import contextlib
 import os
 import pathlib
 import shutil
+
+import filelock
 
 
 def cache_folder():
@@ -29,6 +31,28 @@ def whole(path):
         os.replace(part, path)
     finally:
         _remove(part)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path):
+    """Keep other processes from `path`, where a lock can be written at all."""
+    lock = filelock.FileLock(f"{path}.lock")
+    with contextlib.suppress(OSError):  # of a disk that is full or read-only
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def say_not_kept(what, error):
+    """Print why something that is at hand could not be written, too."""
+    print(
+        f"{what} could not be kept in the cache "
+        f"({error.strerror or type(error).__name__}) and is made again later. "
+        "Make room, or set PRUNING_CACHE_DIR to a folder that can be written."
+    )
 
 
 def _remove(path):

@@ -5,13 +5,17 @@ import hashlib
 import json
 from typing import NamedTuple
 
-import filelock
 import numpy as np
 import pandas as pd
 
 from helpers import datasets, masking, measuring, networks, pruning
 from helpers.backend import keras, tf
-from helpers.caching import cache_folder, whole
+from helpers.caching import (
+    cache_folder,
+    one_at_a_time,
+    say_not_kept,
+    whole,
+)
 from helpers.fitting import ProgressBar, fit, progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
@@ -54,10 +58,12 @@ def baseline_run(
     )
     initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
     folder = cache_folder() / _key(initial, split, seed, num_steps)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        cached = _read_run(folder, initial)
-        return cached or _write_run(folder, initial, split, seed, num_steps)
+    with one_at_a_time(folder):
+        run = _read_run(folder, initial)
+        if run is None:
+            run = _train(initial, split, seed, num_steps)
+            _keep(run, folder)
+    return run
 
 
 def fine_tune(model, split, num_steps, hold_zeros=True, **options):
@@ -212,8 +218,7 @@ def _check_run(run, initial):
         raise ValueError("it has weights that are not numbers")
 
 
-def _write_run(folder, initial, split, seed, num_steps):
-    """Train, then write all three files, or none of them."""
+def _train(initial, split, seed, num_steps):
     trained = pruning.copy_of(initial)
     history = fit(
         trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
@@ -223,9 +228,16 @@ def _write_run(folder, initial, split, seed, num_steps):
     table = pd.DataFrame(history.history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
     model = pruning.copy_of(trained)  # without the optimizer's state
-    with whole(folder) as part:
-        part.mkdir()
-        model.save(part / "model.keras")
-        initial.save(part / "initial.keras")
-        table.to_csv(part / "history.csv")
     return Baseline(model, initial, table)
+
+
+def _keep(run, folder):
+    """Write all three files, or none of them."""
+    try:
+        with whole(folder) as part:
+            part.mkdir()
+            run.model.save(part / "model.keras")
+            run.initial.save(part / "initial.keras")
+            run.history.to_csv(part / "history.csv")
+    except OSError as error:
+        say_not_kept(f"The network {folder.name}", error)

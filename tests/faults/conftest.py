@@ -1,0 +1,51 @@
+"""What the faults have in common: work in a process of its own, its result."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import workload
+
+HERE = pathlib.Path(__file__).parent
+PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"
+
+
+@pytest.fixture
+def start():
+    """A function that starts Python with arguments in a new process."""
+    started = []
+
+    def process(*arguments, before=(), **variables):
+        started.append(
+            subprocess.Popen(
+                [*before, sys.executable, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                env=os.environ | {"PYTHONPATH": PATH} | variables,
+            )
+        )
+        return started[-1]
+
+    yield process
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """From the name of a workload to its result."""
+    results = {}
+
+    def result(name):
+        if name not in results:
+            with pytest.MonkeyPatch.context() as patch:
+                folder = tmp_path_factory.mktemp("undisturbed")
+                patch.setenv("PRUNING_CACHE_DIR", str(folder))
+                results[name] = getattr(workload, name)()
+        return results[name]
+
+    return result
