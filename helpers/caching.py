@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import filelock
+from tqdm import tqdm
 
 
 def cache_folder():
@@ -29,6 +30,9 @@ def whole(path):
         if part.is_dir() or path.is_dir():
             _remove(path)  # only a file takes the place of another at once
         os.replace(part, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise
     finally:
         _remove(part)
 
@@ -47,8 +51,8 @@ def one_at_a_time(path):
 
 
 def say_not_kept(what, error):
-    """Print why something that is at hand could not be written, too."""
-    print(
+    """Print, above any progress bar, why a result is on no disk."""
+    tqdm.write(
         f"{what} could not be kept in the cache "
         f"({error.strerror or type(error).__name__}) and is made again later. "
         "Make room, or set PRUNING_CACHE_DIR to a folder that can be written."

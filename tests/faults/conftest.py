@@ -8,6 +8,8 @@ import sys
 import pytest
 import workload
 
+from helpers import caching
+
 HERE = pathlib.Path(__file__).parent
 PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"
 
@@ -49,3 +51,15 @@ def undisturbed(tmp_path_factory):
         return results[name]
 
     return result
+
+
+@pytest.fixture
+def kept():
+    """A function: the names of all files in the cache, but of locks."""
+
+    def files():
+        inside = caching.cache_folder().rglob("*")
+        names = [path.name for path in inside if path.is_file()]
+        return sorted(name for name in names if not name.endswith(".lock"))
+
+    return files

@@ -13,25 +13,15 @@ from helpers import caching
 NETWORK = ["history.csv", "initial.keras", "model.keras"]
 
 
-def files():
-    """The names of all files in the cache, but of locks."""
-    inside = caching.cache_folder().rglob("*")
-    return sorted(p.name for p in inside if p.is_file() and not locks(p))
-
-
-def locks(path):
-    return path.suffix == ".lock"
-
-
-def test_killed_while_it_trains(start, undisturbed):
+def test_killed_while_it_trains(start, undisturbed, kept):
     process = start(workload.__file__, "train")
     while "10%" not in os.read(process.stdout.fileno(), 1000).decode():
         assert process.poll() is None
     process.kill()
     process.wait()
-    assert files() == []
+    assert kept() == []
     assert workload.train() == undisturbed("train")
-    assert files() == NETWORK
+    assert kept() == NETWORK
 
 
 @pytest.mark.parametrize(
@@ -39,13 +29,13 @@ def test_killed_while_it_trains(start, undisturbed):
     [("open", "initial.keras"), ("os.rename", ".part")],
     ids=["half", "just before the end"],
 )
-def test_killed_while_it_writes_a_network(start, undisturbed, capsys, moment):
+def test_killed_while_it_writes_a_network(start, undisturbed, kept, capsys, moment):
     process = start(workload.__file__, "train", *moment)
     assert process.wait() == -signal.SIGKILL
     (part,) = caching.cache_folder().glob("*.part")
     assert workload.train() == undisturbed("train")
     assert "damaged" not in capsys.readouterr().out
-    assert files() == NETWORK
+    assert kept() == NETWORK
     assert not part.exists()
 
 
@@ -53,16 +43,16 @@ def rows():
     return sorted((caching.cache_folder() / "studies").rglob("*.json"))
 
 
-def test_killed_while_it_writes_rows(start, undisturbed):
+def test_killed_while_it_writes_rows(start, undisturbed, kept):
     process = start(workload.__file__, "study", "os.rename", ".json.part")
     assert process.wait() == -signal.SIGKILL
-    assert files()[0].endswith(".json.part")
+    assert kept()[0].endswith(".json.part")
     assert workload.study() == undisturbed("study")
-    assert files() == [path.name for path in rows()]
+    assert kept() == [path.name for path in rows()]
     assert len(rows()) == 6
 
 
-def test_killed_in_a_study_with_workers(start, undisturbed):
+def test_killed_in_a_study_with_workers(start, undisturbed, kept):
     process = start(workload.__file__, "study_in_parallel")
     while len(rows()) < 2:
         assert process.poll() is None
@@ -74,5 +64,5 @@ def test_killed_in_a_study_with_workers(start, undisturbed):
     assert 2 <= len(before) < 6
     assert workload.study() == undisturbed("study")
     assert {p: p.read_bytes() for p in before} == before
-    assert files() == [path.name for path in rows()]
+    assert kept() == [path.name for path in rows()]
     assert psutil.wait_procs(family, timeout=60)[1] == []
