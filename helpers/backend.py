@@ -13,9 +13,9 @@ def quiet():
     """Drop what C++ code writes to the process's own stdout and stderr."""
     kept = {number: os.dup(number) for number in (1, 2)}
     null = os.open(os.devnull, os.O_WRONLY)
-    for number in kept:
-        os.dup2(null, number)
     try:
+        for number in kept:
+            os.dup2(null, number)
         yield
     finally:
         os.close(null)

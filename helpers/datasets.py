@@ -144,7 +144,7 @@ def _first_found(name, sample):
     if sample or os.environ.get("PRUNING_DATA") == "sample":
         return _read(SAMPLES / f"{name}.npz", name), "the bundled sample"
     if folder:
-        path = pathlib.Path(folder) / f"{name}.npz"
+        path = pathlib.Path(folder).resolve() / f"{name}.npz"
         return _read(path, name), "PRUNING_DATA_DIR"
     try:
         return _from_keras(name), "Keras"
@@ -170,8 +170,9 @@ def _split(name, source, x_train, y_train, x_test, y_test):
 def _read(path, name):
     """The four arrays of an .npz file, or a ValueError that names the file."""
     if not path.is_file():
+        what = "a folder, but no file," if path.is_dir() else "no file"
         raise ValueError(
-            f"There is no file {path}. Put {name}.npz there, or unset "
+            f"There is {what} {path}. Put {name}.npz there, or unset "
             "PRUNING_DATA_DIR to download the data or use the sample."
         )
     try:
@@ -239,18 +240,18 @@ def _loaded(name, path):
 
 def _download(path):
     """Fetch one file beside its place and move it there when it is whole."""
-    latest = time.monotonic() + TIMEOUT
+    latest, url = time.monotonic() + TIMEOUT, DOWNLOADS + path.name
     try:
         with (
-            urllib.request.urlopen(DOWNLOADS + path.name, None, TIMEOUT) as come,
+            urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
             whole(path) as part,
             part.open("wb") as file,
         ):
-            while piece := come.read1(2**16):
+            while piece := answer.read1(2**16):
                 file.write(piece)
                 if time.monotonic() > latest + file.tell() / SLOWEST:
                     raise TimeoutError("it comes too slowly")
-            if come.length:
-                raise OSError(f"{come.length} bytes of it are missing")
+            if answer.length:
+                raise OSError(f"{answer.length} bytes of it are missing")
     except Exception as e:  # whatever the network does
         raise OSError(f"{path.name} could not be downloaded: {e}") from e

@@ -33,7 +33,9 @@ def disk(tmp_path):
         return folder
 
     yield sized
-    subprocess.run(["umount", "--lazy", folder], capture_output=True, check=False)
+    subprocess.run(
+        ["umount", "--lazy", folder], capture_output=True, check=False
+    )
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_pages_that_cannot_be_written_leave_the_old_ones(
     building.main([work, str(source)])
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     disk(shutil.disk_usage(folder).used, "remount")
-    with pytest.raises(OSError, match="No space left .*01_page"):
+    with pytest.raises(OSError, match=r"No space left .*01_page"):
         building.main([work, str(source)])
     after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert after == before

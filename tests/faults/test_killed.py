@@ -29,7 +29,9 @@ def test_killed_while_it_trains(start, undisturbed, kept):
     [("open", "initial.keras"), ("os.rename", ".part")],
     ids=["half", "just before the end"],
 )
-def test_killed_while_it_writes_a_network(start, undisturbed, kept, capsys, moment):
+def test_killed_while_it_writes_a_network(
+    start, undisturbed, kept, capsys, moment
+):
     process = start(workload.__file__, "train", *moment)
     assert process.wait() == -signal.SIGKILL
     (part,) = caching.cache_folder().glob("*.part")
