@@ -11,6 +11,7 @@ import workload
 from helpers import caching
 
 HERE = pathlib.Path(__file__).parent
+NETWORK = ["history.csv", "initial.keras", "model.keras"]
 PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"
 
 

@@ -8,11 +8,11 @@ import tempfile
 
 import pytest
 import workload
+from conftest import NETWORK
 
 from helpers import building, studying
 
 ROOT = pathlib.Path(__file__).parents[2]
-NETWORK = ["history.csv", "initial.keras", "model.keras"]
 
 
 def mount(*arguments):

@@ -7,10 +7,9 @@ import time
 import psutil
 import pytest
 import workload
+from conftest import NETWORK
 
 from helpers import caching
-
-NETWORK = ["history.csv", "initial.keras", "model.keras"]
 
 
 def test_killed_while_it_trains(start, undisturbed, kept):
