@@ -76,8 +76,8 @@ def study(
                 for path, run in missing.items()
             )
         ) as finished,
+        progress(finished, label, total=len(missing)) as shown,
     ):
-        shown = progress(finished, label, total=len(missing))
         rows |= _kept(shown, _folder(experiment))
     return pd.DataFrame([row for path in runs for row in rows[path]])
 

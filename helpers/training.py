@@ -126,13 +126,14 @@ def prune_in_rounds(
         )
     ratio = (1 - final_sparsity) / density
     rows = [_round_row(0, model, split, measure)]
-    for number in progress(range(1, rounds + 1), "rounds"):
-        sparsity = 1 - density * ratio ** (number / rounds)
-        model = pruning.prune_weights(model, sparsity, scope)
-        if rewind_to is not None:
-            rewind(model, rewind_to)
-        fit(model, split, num_steps, **options)
-        rows.append(_round_row(number, model, split, measure))
+    with progress(range(1, rounds + 1), "rounds") as numbers:
+        for number in numbers:
+            sparsity = 1 - density * ratio ** (number / rounds)
+            model = pruning.prune_weights(model, sparsity, scope)
+            if rewind_to is not None:
+                rewind(model, rewind_to)
+            fit(model, split, num_steps, **options)
+            rows.append(_round_row(number, model, split, measure))
     return pd.DataFrame(rows).set_index("round"), model
 
 
@@ -220,11 +221,13 @@ def _check_run(run, initial):
 
 def _train(initial, split, seed, num_steps):
     trained = pruning.copy_of(initial)
-    history = fit(
-        trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
-        validation_data=(split.x_val, split.y_val),
-        callbacks=[ProgressBar(f"training on {split.name}", NUM_EPOCHS)],
-    )  # fmt: skip
+    progress_bar = ProgressBar(f"training on {split.name}", NUM_EPOCHS)
+    with progress_bar.bar:  # or, interrupted, it would show in a later cell
+        history = fit(
+            trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
+            validation_data=(split.x_val, split.y_val),
+            callbacks=[progress_bar],
+        )  # fmt: skip
     table = pd.DataFrame(history.history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
     model = pruning.copy_of(trained)  # without the optimizer's state

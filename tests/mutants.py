@@ -184,7 +184,7 @@ MUTANTS = [
     ),
     Mutant(
         "rounds do not rewind", "training",
-        "            rewind(model, rewind_to)\n", "            pass\n",
+        "                rewind(model, rewind_to)\n", "                pass\n",
         "training",
     ),
     Mutant(
