@@ -80,6 +80,25 @@ def kernel(shared):
     return shared
 
 
+IMPORT = """
+import sys
+
+def tell(event, arguments):
+    if event == "import" and arguments[0] == "keras.src.layers":
+        print("in the middle", flush=True)
+
+sys.addaudithook(tell)
+from helpers import backend
+"""
+
+
+def test_an_import_that_was_interrupted_can_be_repeated():
+    with running() as kernel:
+        kernel.interrupt(IMPORT, "in the middle")
+        shown = kernel.run("from helpers import backend; print(backend.tf)")
+        assert shown.startswith("<module 'tensorflow'")
+
+
 def test_training_that_was_interrupted_starts_again(kernel, undisturbed, kept):
     kernel.interrupt("workload.train()", "10%")
     assert kept() == []
