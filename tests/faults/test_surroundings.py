@@ -150,6 +150,8 @@ def test_make_works_in_a_folder_of_any_name(folder):
     """With an environment of its own, but the packages of this one."""
     venv.create(folder / ".venv", with_pip=True, symlinks=True)
     (packages,) = {p for p in sys.path if p.endswith("site-packages")}
+    templates = str(pathlib.Path(sys.prefix, "share/jupyter"))
+    borrowed = {"PYTHONPATH": packages, "JUPYTER_PATH": templates}
     pip = ["install", "--quiet", "--no-deps", "--no-build-isolation"]
     steps = [
         [".venv/bin/pip", *pip, "--no-index", "--editable", "."],
@@ -158,7 +160,7 @@ def test_make_works_in_a_folder_of_any_name(folder):
     ]
     for command in steps:
         done = subprocess.run(
-            command, env=os.environ | {"PYTHONPATH": packages}, cwd=folder,
+            command, env=os.environ | borrowed, cwd=folder,
             capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
