@@ -65,7 +65,7 @@ def study(
         "sample"), the axes, what `experiment` returned, and `seconds`.
     """
     runs = _all_runs(experiment, seeds, data, sample, axes)
-    rows = {path: _read_rows(path) for path in runs}
+    rows = {path: _read_rows(path, run) for path, run in runs.items()}
     missing = {path: runs[path] for path in runs if rows[path] is None}
     label = f"{experiment.__name__}, {'sample' if sample else 'full data'}"
     with (
@@ -244,13 +244,24 @@ def _kept(finished, folder):
         yield path, json.loads(text)
 
 
-def _read_rows(path):
+def _read_rows(path, run):
     """The rows of a finished run, or None."""
+    about = _about(run).items()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or damaged
-        return None
-    return rows if isinstance(rows, list) else None
+        return (
+            rows if rows and all(about <= row.items() for row in rows) else None
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None  # not there, or damaged
+
+
+def _about(run):
+    """The columns that tell whose rows these are."""
+    axes = dict(run)
+    source = "sample" if axes.pop("sample") else "full"
+    seed, data = axes.pop("seed"), axes.pop("data")
+    return {"seed": seed, "data": data, "source": source, **axes}
 
 
 def _run(experiment, name, run):
@@ -267,8 +278,7 @@ def _run(experiment, name, run):
     except Exception as error:
         what = f"{experiment.__name__} failed for {run}: {error}"
         raise RuntimeError(what) from error
-    source = "sample" if sample else "full"
-    about = {"seed": axes.pop("seed"), "data": data, "source": source, **axes}
+    about = _about(run)
     seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
     return name, [{**about, **row, **seconds} for row in rows]
 
