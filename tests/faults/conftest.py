@@ -1,7 +1,6 @@
 """What the faults have in common: work in a process of its own, its result."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -9,10 +8,6 @@ import pytest
 import workload
 
 from helpers import caching
-
-HERE = pathlib.Path(__file__).parent
-NETWORK = ["history.csv", "initial.keras", "model.keras"]
-PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"
 
 
 @pytest.fixture
@@ -27,7 +22,7 @@ def start():
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
-                env=os.environ | {"PYTHONPATH": PATH} | variables,
+                env=os.environ | {"PYTHONPATH": workload.PATH} | variables,
             )
         )
         return started[-1]

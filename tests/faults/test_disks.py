@@ -8,7 +8,6 @@ import tempfile
 
 import pytest
 import workload
-from conftest import NETWORK
 
 from helpers import building, studying
 
@@ -66,7 +65,7 @@ def test_a_baseline_is_returned_when_the_disk_is_full(
     assert kept() == []
     cache("1m", "remount")
     assert workload.train() == undisturbed("train")
-    assert kept() == NETWORK
+    assert kept() == workload.NETWORK
 
 
 def test_a_study_is_returned_when_the_disk_is_full(

@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from conftest import NETWORK, PATH
+import workload
 from jupyter_client.manager import start_new_kernel
 
 BARS = "import tqdm; print(len(tqdm.tqdm._instances))"
@@ -15,7 +15,7 @@ class Kernel:
     """Runs cells that can be watched, and interrupted, as they run."""
 
     def __init__(self):
-        variables = os.environ | {"PYTHONPATH": PATH}
+        variables = os.environ | {"PYTHONPATH": workload.PATH}
         self.manager, self.client = start_new_kernel(env=variables)
 
     def start(self, code):
@@ -105,7 +105,7 @@ def test_training_that_was_interrupted_starts_again(kernel, undisturbed, kept):
     shown = kernel.run("print(workload.train())")
     assert shown.endswith(f"{undisturbed('train')}\n")
     assert "damaged" not in shown
-    assert kept() == NETWORK
+    assert kept() == workload.NETWORK
 
 
 @pytest.mark.parametrize("work", ["study", "study_in_parallel"])
@@ -170,4 +170,4 @@ def test_two_kernels_at_once_train_once(kernel, undisturbed, kept):
         shown = [one.end() for one in (kernel, second)]
     assert sum("training on mnist" in text for text in shown) == 1
     assert all(text.endswith(f"{undisturbed('train')}\n") for text in shown)
-    assert kept() == NETWORK
+    assert kept() == workload.NETWORK

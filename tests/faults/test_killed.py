@@ -7,20 +7,19 @@ import time
 import psutil
 import pytest
 import workload
-from conftest import NETWORK
 
 from helpers import caching
 
 
 def test_killed_while_it_trains(start, undisturbed, kept):
     process = start(workload.__file__, "train")
-    while "10%" not in os.read(process.stdout.fileno(), 1000).decode():
+    while b"10%" not in os.read(process.stdout.fileno(), 1000):
         assert process.poll() is None
     process.kill()
     process.wait()
     assert kept() == []
     assert workload.train() == undisturbed("train")
-    assert kept() == NETWORK
+    assert kept() == workload.NETWORK
 
 
 @pytest.mark.parametrize(
@@ -36,7 +35,7 @@ def test_killed_while_it_writes_a_network(
     (part,) = caching.cache_folder().glob("*.part")
     assert workload.train() == undisturbed("train")
     assert "damaged" not in capsys.readouterr().out
-    assert kept() == NETWORK
+    assert kept() == workload.NETWORK
     assert not part.exists()
 
 

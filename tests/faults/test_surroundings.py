@@ -9,7 +9,6 @@ import venv
 
 import pytest
 import workload
-from conftest import NETWORK, PATH
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLACES = {
@@ -69,7 +68,7 @@ def build(folder, **variables):
         command = [sys.executable, "-m", "helpers.building", work]
         subprocess.run(
             [*command, "notebooks/01_page.py"],
-            env=os.environ | {"PYTHONPATH": PATH} | variables,
+            env=os.environ | {"PYTHONPATH": workload.PATH} | variables,
             cwd=folder, check=True, capture_output=True,
         )  # fmt: skip
     files = [p for p in folder.rglob("*") if p.suffix in (".ipynb", ".html")]
@@ -143,7 +142,7 @@ def test_work_is_done_in_a_folder_of_any_name(folder, undisturbed):
     assert done.stdout.endswith("[ 1 10]\n")
     assert (folder / "Größe.csv").exists()
     (network,) = (folder / ".cache").glob("*-seed0-????????????")
-    assert sorted(path.name for path in network.iterdir()) == NETWORK
+    assert sorted(path.name for path in network.iterdir()) == workload.NETWORK
 
 
 def test_make_works_in_a_folder_of_any_name(folder):

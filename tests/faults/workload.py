@@ -6,11 +6,17 @@ python workload.py study open .json.part            is killed at that event
 
 import functools
 import hashlib
+import os
+import pathlib
 import signal
 import sys
 import time
 
 from helpers import networks, studying, training
+
+HERE = pathlib.Path(__file__).parent
+PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"  # where to find all of it
+NETWORK = ["history.csv", "initial.keras", "model.keras"]
 
 
 def train():
