@@ -8,6 +8,15 @@ import pytest
 import workload
 from jupyter_client.manager import start_new_kernel
 
+START = """
+import os
+
+def streams():
+    return [(s.st_dev, s.st_ino) for s in map(os.fstat, (1, 2))]
+
+before = streams()
+import workload
+"""
 BARS = "import tqdm; print(len(tqdm.tqdm._instances))"
 
 
@@ -65,7 +74,7 @@ def running():
 @pytest.fixture(scope="module")
 def shared():
     with running() as kernel:
-        assert kernel.run("import os, workload") == ""
+        assert kernel.run(START) == ""
         yield kernel
 
 
@@ -144,10 +153,7 @@ def test_a_slider_that_was_interrupted_is_made_again(kernel):
 CONVERT = """
 from helpers import deploying, networks
 
-def streams():
-    return [(s.st_dev, s.st_ino) for s in map(os.fstat, (1, 2))]
-
-before, model = streams(), networks.mlp()
+model = networks.mlp()
 print("converting", flush=True)
 print(len(deploying.convert(model)), streams() == before)
 """
