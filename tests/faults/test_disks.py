@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -130,10 +131,7 @@ def test_pages_that_cannot_be_written_leave_the_old_ones(
 # Read-only
 
 
-NOBODY = [
-    "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups",
-    "--inh-caps=-all", "--bounding-set=-all",
-]  # fmt: skip
+READ_ONLY = 'mount --bind -o ro "$0" "$0" && exec "$@"'  # where root is
 
 
 @pytest.fixture
@@ -154,9 +152,11 @@ def checkout():
 def run(start, checkout, monkeypatch):
     """A function that runs Python where nothing can be written."""
     monkeypatch.delenv("PRUNING_CACHE_DIR")
-    before = NOBODY if os.geteuid() == 0 else []
-    if before and not shutil.which("setpriv"):
-        pytest.skip("root may write everywhere, and there is no setpriv")
+    before = []
+    if os.geteuid() == 0:  # for whom permissions do not count
+        before = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(checkout)]
+        if subprocess.run([*before, "true"], check=False).returncode:
+            pytest.skip("a mount of its own is not allowed here")
 
     def done(*arguments, **variables):
         there = {"PYTHONPATH": str(checkout), "HOME": str(checkout)}
@@ -176,7 +176,7 @@ def test_work_is_done_in_a_checkout_that_is_read_only(
     out, err = run(checkout / "workload.py", work)
     assert out.endswith(f"{undisturbed(work)}\n")
     (notice,) = notices(out)
-    assert "(Permission denied)" in notice
+    assert re.search(r"\((Permission denied|Read-only file system)\)", notice)
     assert err == ""
     assert sorted(checkout.rglob("*")) == before
 
