@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import os
+import signal
+import threading
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,7 +26,26 @@ def quiet():
             os.close(copy)
 
 
-with quiet():  # no environment variable hides TensorFlow's first lines
+@contextlib.contextmanager
+def unbroken():
+    """Put an interrupt off to the end: half an import cannot be repeated."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts come to the main thread only
+        return
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *what: came.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+with (
+    unbroken(),
+    quiet(),
+):  # no environment variable hides TensorFlow's first lines
     import keras
     import tensorflow as tf
 
