@@ -31,7 +31,8 @@ def whole(path):
             _remove(path)  # only a file takes the place of another at once
         os.replace(part, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names none
+        if error.errno and not error.filename:  # a full disk names no file
+            error.filename = str(path)
         raise
     finally:
         _remove(part)
