@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.py)
 
-.PHONY: lab run site test browser codespace bench notebooks study sync lint lock \
-	clean
+.PHONY: lab run site test browser faults codespace bench notebooks study sync \
+	lint lock clean
 
 lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -24,6 +24,9 @@ test: $(VENV)/ready  ## the regression test, on the bundled sample
 
 browser: $(VENV)/ready  ## move the sliders in a real browser, screenshots in build/
 	$(BIN)/pytest tests/browser
+
+faults: $(VENV)/ready  ## kill, fill, cut off and interrupt what the helpers do
+	$(BIN)/pytest tests/faults
 
 codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 	$(BIN)/pytest tests/codespace

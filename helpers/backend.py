@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import os
+import signal
+import threading
 
 import numpy as np
 
@@ -15,9 +17,9 @@ def quiet():
     """Drop what C++ code writes to the process's own stdout and stderr."""
     kept = {number: os.dup(number) for number in (1, 2)}
     null = os.open(os.devnull, os.O_WRONLY)
-    for number in kept:
-        os.dup2(null, number)
     try:
+        for number in kept:
+            os.dup2(null, number)
         yield
     finally:
         os.close(null)
@@ -26,7 +28,26 @@ def quiet():
             os.close(copy)
 
 
-with quiet():  # no environment variable hides TensorFlow's first lines
+@contextlib.contextmanager
+def unbroken():
+    """Put an interrupt off to the end: half an import cannot be repeated."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts come to the main thread only
+        return
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *what: came.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+with (
+    unbroken(),
+    quiet(),
+):  # no environment variable hides TensorFlow's first lines
     import keras
     import tensorflow as tf
 

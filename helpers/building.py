@@ -82,7 +82,7 @@ def site(path):
     pages = publishing.titles(_series(path))
     notebook = execute(path, PRUNING_SITE="1")
     html = publishing.page(notebook, path.stem, pages)
-    readme = (path.parent.parent / "README.md").read_text()
+    readme = (path.parent.parent / "README.md").read_text(encoding="utf-8")
     front = publishing.front_page(readme, pages)
     _write(PAGES / "site" / f"{path.stem}.html", html.encode())
     _write(PAGES / "site" / "index.html", front.encode())

@@ -5,12 +5,13 @@ import functools
 import hashlib
 import os
 import pathlib
-import socket
-import tempfile
+import time
 import urllib.request
 
 import filelock
 import numpy as np
+
+from helpers.caching import whole
 
 NAMES = ("mnist", "fashion_mnist")
 SYNTHETIC = "synthetic"
@@ -46,6 +47,7 @@ KERAS_FILES = {
 }  # fmt: skip
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 TIMEOUT = 10  # seconds without an answer before the sample is taken
+SLOWEST = 50_000  # bytes a second; a slower download is given up, too
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -142,11 +144,11 @@ def _first_found(name, sample):
     if sample or os.environ.get("PRUNING_DATA") == "sample":
         return _read(SAMPLES / f"{name}.npz", name), "the bundled sample"
     if folder:
-        path = pathlib.Path(folder) / f"{name}.npz"
+        path = pathlib.Path(folder).resolve() / f"{name}.npz"
         return _read(path, name), "PRUNING_DATA_DIR"
     try:
         return _from_keras(name), "Keras"
-    except OSError:
+    except (OSError, RuntimeError):  # no network; no home to keep it in
         return (
             _read(SAMPLES / f"{name}.npz", name),
             "the bundled sample (the full data could not be downloaded)",
@@ -168,8 +170,9 @@ def _split(name, source, x_train, y_train, x_test, y_test):
 def _read(path, name):
     """The four arrays of an .npz file, or a ValueError that names the file."""
     if not path.is_file():
+        what = "a folder, but no file," if path.is_dir() else "no file"
         raise ValueError(
-            f"There is no file {path}. Put {name}.npz there, or unset "
+            f"There is {what} {path}. Put {name}.npz there, or unset "
             "PRUNING_DATA_DIR to download the data or use the sample."
         )
     try:
@@ -205,19 +208,29 @@ def _broken(path, why):
 
 
 def _from_keras(name):
-    """Arrays from Keras' loader; whole files only ever reach its cache."""
+    """Arrays from Keras' cache; only whole and right files ever stay in it."""
+    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    folder = pathlib.Path(home) / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / file for file in KERAS_FILES[name]]
+    with filelock.FileLock(folder / ".pruning-notebooks.lock"):
+        missing = [path for path in paths if not path.exists()]
+        for path in missing:
+            _download(path)
+        try:
+            return _loaded(name, paths[-1])
+        except ValueError as error:
+            for path in missing:
+                path.unlink()
+            if missing != paths:
+                raise
+            raise OSError(f"a wrong file was served: {error}") from None
+
+
+def _loaded(name, path):
+    """Arrays from Keras' loader, which finds all its files, verified."""
     from helpers.backend import keras
 
-    home = pathlib.Path(
-        os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    )
-    folder = home / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".pruning-notebooks.lock"):
-        for file in KERAS_FILES[name]:
-            if not (folder / file).exists():
-                _download(file, folder)
-    path = folder / KERAS_FILES[name][-1]
     try:
         train, test = getattr(keras.datasets, name).load_data()
     except Exception as e:  # a gzip or zip file may break in many ways
@@ -225,19 +238,20 @@ def _from_keras(name):
     return _verify([*train, *test], path, name)
 
 
-def _download(file, folder):
+def _download(path):
     """Fetch one file beside its place and move it there when it is whole."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
+    latest, url = time.monotonic() + TIMEOUT, DOWNLOADS + path.name
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            part = pathlib.Path(file).name
-            got, _ = urllib.request.urlretrieve(
-                DOWNLOADS + part, pathlib.Path(scratch) / part
-            )
-            (folder / file).parent.mkdir(exist_ok=True)
-            os.replace(got, folder / file)
+        with (
+            urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
+            whole(path) as part,
+            part.open("wb") as file,
+        ):
+            while piece := answer.read1(2**16):
+                file.write(piece)
+                if time.monotonic() > latest + file.tell() / SLOWEST:
+                    raise TimeoutError("it comes too slowly")
+            if answer.length:
+                raise OSError(f"{answer.length} bytes of it are missing")
     except Exception as e:  # whatever the network does
-        raise OSError(f"{file} could not be downloaded: {e}") from e
-    finally:
-        socket.setdefaulttimeout(before)
+        raise OSError(f"{path.name} could not be downloaded: {e}") from e

@@ -123,13 +123,13 @@ def run_alone(function, file, x):
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
         source = inspect.getsource(function)
-        (place / "predictor.py").write_text(source)
+        (place / "predictor.py").write_text(source, encoding="utf-8")
         (place / "model.tflite").write_bytes(file)
         np.save(place / "x.npy", x)
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", ALONE, function.__name__,
              folder, folder, *_homes()],
-            capture_output=True, text=True,
+            capture_output=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["it was killed"]

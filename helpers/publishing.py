@@ -41,7 +41,7 @@ def page(notebook, name, pages):
 def front_page(readme, pages):
     """HTML of the README: the page that people arrive at."""
     text = PICTURE.sub(r"![\1](\2)", BADGE.sub("", readme))
-    cells = [nbformat.v4.new_markdown_cell(text)]
+    cells = [nbformat.v4.new_markdown_cell(text, id="readme")]
     return page(nbformat.v4.new_notebook(cells=cells), "index", pages)
 
 
@@ -49,7 +49,9 @@ def titles(paths):
     """Pages of the series, from name to title, the front page first."""
     found = {"index": "Start"}
     for path in paths:
-        title = re.search(r"^# # (.*)$", path.read_text(), re.MULTILINE)
+        title = re.search(
+            r"^# # (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
         found[path.stem] = title[1] if title else path.stem
     return found
 

@@ -20,7 +20,12 @@ from scipy import stats
 
 from helpers import datasets, masking
 from helpers.backend import keras, tf
-from helpers.caching import cache_folder, whole
+from helpers.caching import (
+    cache_folder,
+    one_at_a_time,
+    say_not_kept,
+    whole,
+)
 from helpers.fitting import progress
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
@@ -28,6 +33,8 @@ DECIDING = (
     "networks", "masking", "staging", "pruning", "fitting", "training",
     "scheduling", "compacting", "measuring", "deploying", "distilling",
 )  # fmt: skip
+# Workers whose parent was killed leave after as many seconds without work.
+WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}
 
 
 def study(
@@ -58,21 +65,21 @@ def study(
         "sample"), the axes, what `experiment` returned, and `seconds`.
     """
     runs = _all_runs(experiment, seeds, data, sample, axes)
-    missing = {p: run for p, run in runs.items() if _read_rows(p) is None}
+    rows = {path: _read_rows(path, run) for path, run in runs.items()}
+    missing = {path: runs[path] for path in runs if rows[path] is None}
     label = f"{experiment.__name__}, {'sample' if sample else 'full data'}"
     with (
         _one_thread_each(),
         contextlib.closing(
-            joblib.Parallel(num_workers, return_as="generator_unordered")(
+            joblib.Parallel(num_workers, **WORKERS)(
                 joblib.delayed(_run)(experiment, path.name, run)
                 for path, run in missing.items()
             )
         ) as finished,
+        progress(finished, label, total=len(missing)) as shown,
     ):
-        for name, rows in progress(finished, label, total=len(missing)):
-            with whole(_folder(experiment) / name) as part:
-                part.write_text(json.dumps(rows, default=float))
-    return pd.DataFrame([row for path in runs for row in _read_rows(path)])
+        rows |= _kept(shown, _folder(experiment))
+    return pd.DataFrame([row for path in runs for row in rows[path]])
 
 
 def band(table, by, value="accuracy", without_seed=None):
@@ -154,7 +161,8 @@ def write(table, path, command):
     path = pathlib.Path(path)
     with whole(path) as part:
         header = f"# made by: {command}\n# with: {made_with}\n"
-        part.write_text(header + table.to_csv(index=False))
+        text = header + table.to_csv(index=False)
+        part.write_text(text, encoding="utf-8")
 
 
 def read(path, columns=(), sample=False):
@@ -238,7 +246,7 @@ def _code(experiment):
     own = [inspect.getsource(inspect.getmodule(experiment))]
     folder = pathlib.Path(__file__).parent
     files = [folder / f"{name}.py" for name in DECIDING]
-    text = "".join(own + [path.read_text() for path in files])
+    text = "".join(own + [path.read_text(encoding="utf-8") for path in files])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -246,13 +254,39 @@ def _folder(experiment):
     return cache_folder() / "studies" / experiment.__name__
 
 
-def _read_rows(path):
+def _kept(finished, folder):
+    """Each run's path and rows, as they finish; on disk if it takes them."""
+    told = False
+    for name, rows in finished:
+        path, text = folder / name, json.dumps(rows, default=float)
+        try:
+            with one_at_a_time(folder), whole(path) as part:
+                part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            if not told:
+                say_not_kept(f"Rows of the study {folder.name}", error)
+            told = True
+        yield path, json.loads(text)
+
+
+def _read_rows(path, run):
     """The rows of a finished run, or None."""
+    about = _about(run).items()
     try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError):  # not there, or damaged
-        return None
-    return rows if isinstance(rows, list) else None
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return (
+            rows if rows and all(about <= row.items() for row in rows) else None
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None  # not there, or damaged
+
+
+def _about(run):
+    """The columns that tell whose rows these are."""
+    axes = dict(run)
+    source = "sample" if axes.pop("sample") else "full"
+    seed, data = axes.pop("seed"), axes.pop("data")
+    return {"seed": seed, "data": data, "source": source, **axes}
 
 
 def _run(experiment, name, run):
@@ -269,8 +303,7 @@ def _run(experiment, name, run):
     except Exception as error:
         what = f"{experiment.__name__} failed for {run}: {error}"
         raise RuntimeError(what) from error
-    source = "sample" if sample else "full"
-    about = {"seed": axes.pop("seed"), "data": data, "source": source, **axes}
+    about = _about(run)
     seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
     return name, [{**about, **row, **seconds} for row in rows]
 

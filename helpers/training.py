@@ -5,7 +5,6 @@ import hashlib
 import json
 from typing import NamedTuple
 
-import filelock
 import numpy as np
 import pandas as pd
 
@@ -18,7 +17,12 @@ from helpers import (
     pruning,
 )
 from helpers.backend import keras, tf
-from helpers.caching import cache_folder, whole
+from helpers.caching import (
+    cache_folder,
+    one_at_a_time,
+    say_not_kept,
+    whole,
+)
 from helpers.fitting import ProgressBar, fit, progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
@@ -75,10 +79,12 @@ def baseline_run(
     fitting.require_steps(num_steps, NUM_EPOCHS)
     fitting.require_split(initial, split)
     folder = cache_folder() / _key(initial, split, seed, num_steps)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        cached = _read_run(folder, initial)
-        return cached or _write_run(folder, initial, split, seed, num_steps)
+    with one_at_a_time(folder):
+        run = _read_run(folder, initial)
+        if run is None:
+            run = _train(initial, split, seed, num_steps)
+            _keep(run, folder)
+    return run
 
 
 def fine_tune(model, split, num_steps, hold_zeros=True, **options):
@@ -149,13 +155,14 @@ def prune_in_rounds(
         )
     ratio = (1 - final_sparsity) / density
     rows = [_round_row(0, model, split, measure)]
-    for number in progress(range(1, rounds + 1), "rounds"):
-        sparsity = 1 - density * ratio ** (number / rounds)
-        model = pruning.prune_weights(model, sparsity, scope)
-        if rewind_to is not None:
-            rewind(model, rewind_to)
-        fit(model, split, num_steps, **options)
-        rows.append(_round_row(number, model, split, measure))
+    with progress(range(1, rounds + 1), "rounds") as numbers:
+        for number in numbers:
+            sparsity = 1 - density * ratio ** (number / rounds)
+            model = pruning.prune_weights(model, sparsity, scope)
+            if rewind_to is not None:
+                rewind(model, rewind_to)
+            fit(model, split, num_steps, **options)
+            rows.append(_round_row(number, model, split, measure))
     return pd.DataFrame(rows).set_index("round"), model
 
 
@@ -248,20 +255,28 @@ def _check_run(run, initial):
         raise ValueError("it has weights that are not numbers")
 
 
-def _write_run(folder, initial, split, seed, num_steps):
-    """Train, then write all three files, or none of them."""
+def _train(initial, split, seed, num_steps):
     trained = pruning.copy_of(initial)
-    history = fit(
-        trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
-        validation_data=(split.x_val, split.y_val),
-        callbacks=[ProgressBar(f"training on {split.name}", NUM_EPOCHS)],
-    )  # fmt: skip
+    progress_bar = ProgressBar(f"training on {split.name}", NUM_EPOCHS)
+    with progress_bar.bar:  # or, interrupted, it would show in a later cell
+        history = fit(
+            trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
+            validation_data=(split.x_val, split.y_val),
+            callbacks=[progress_bar],
+        )  # fmt: skip
     table = pd.DataFrame(history.history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
     model = pruning.copy_of(trained)  # without the optimizer's state
-    with whole(folder) as part:
-        part.mkdir()
-        model.save(part / "model.keras")
-        initial.save(part / "initial.keras")
-        table.to_csv(part / "history.csv")
     return Baseline(model, initial, table)
+
+
+def _keep(run, folder):
+    """Write all three files, or none of them."""
+    try:
+        with whole(folder) as part:
+            part.mkdir()
+            run.model.save(part / "model.keras")
+            run.initial.save(part / "initial.keras")
+            run.history.to_csv(part / "history.csv")
+    except OSError as error:
+        say_not_kept(f"The network {folder.name}", error)

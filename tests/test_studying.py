@@ -113,14 +113,31 @@ def test_a_failure_names_the_run_and_keeps_the_others():
     assert len(kept) == 2
 
 
-@pytest.mark.parametrize("damage", ["", "[{", '{"accuracy": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[{", b"[]", b"[1]", b'{"accuracy": 1}', b'[{"accuracy": 1}]',
+     b"\xff\0"],
+)  # fmt: skip
 def test_a_damaged_row_is_run_again(damage):
     here(note, [0], sparsity=[0.5])
     (path,) = (caching.cache_folder() / "studies" / "note").iterdir()
-    path.write_text(damage)
+    path.write_bytes(damage)
     table = here(note, [0], sparsity=[0.5])
     assert len(calls()) == 2
     assert list(table["accuracy"]) == [0.5]
+
+
+def test_rows_of_another_run_are_not_taken():
+    first = here(note, [0, 1], sparsity=[0.5])
+    one, other = (caching.cache_folder() / "studies" / "note").iterdir()
+    one.write_bytes(other.read_bytes())
+    assert here(note, [0, 1], sparsity=[0.5])["seed"].tolist() == [0, 1]
+    assert len(calls()) == 3
+    one.unlink()
+    one.mkdir()
+    again = here(note, [0, 1], sparsity=[0.5])
+    assert again["accuracy"].tolist() == first["accuracy"].tolist()
+    assert one.is_file()
 
 
 def test_another_experiment_or_source_has_rows_of_its_own(monkeypatch):
