@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -47,6 +48,7 @@ PACKAGES = {
     ),
 }  # fmt: skip
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+PASSES = "ten forward passes"
 NUM_STEPS, BATCH_SIZE = 500, 128
 SIDE, SQUARES = 2000, 20  # matrix products that tell the speed limit
 TRAIN = {
@@ -172,37 +174,52 @@ def linearity(turns):
 
 
 def sweeps(model, split):
-    """Ten sparsities on 10,000 images: against ten passes without pruning."""
+    """Ten sparsities on 10,000 images: against ten passes without pruning.
+
+    On one network whose weights are put back, as the sliders do it; and, as
+    is simplest to write, on a copy for each sparsity.
+    """
     x, y = split.x_test, split.y_test
+    kernels = pruning.prunable_kernels(model)
+    weights = masking.layerwise_masks, masking.magnitude_scores(kernels)
+    units = masking.unit_masks, masking.unit_scores(kernels)
+    scratch = pruning.copy_of(model)
 
-    def units(sparsity):
-        return compacting.compact(pruning.prune_units(model, sparsity))
+    def masked(kind, sparsity):
+        select, scores = kind
+        scratch.set_weights(model.weights)
+        pruning.apply_masks(scratch, select(scores, sparsity))
+        return scratch
 
-    def weights(sparsity):
-        return pruning.prune_weights(model, sparsity)
-
+    networks = {
+        PASSES: lambda s: model,
+        "weights": lambda s: masked(weights, s),
+        "neurons": lambda s: compacting.compact(masked(units, s)),
+        "weights, in copies": lambda s: pruning.prune_weights(model, s),
+        "neurons, in copies": lambda s: compacting.compact(
+            pruning.prune_units(model, s)
+        ),
+    }
     calls = {
-        "ten forward passes": lambda: [
-            measuring.accuracy(model, x, y) for _ in SPARSITIES
-        ],
-        "weights": lambda: [
-            measuring.accuracy(weights(s), x, y) for s in SPARSITIES
-        ],
-        "neurons": lambda: [
-            measuring.accuracy(units(s), x, y) for s in SPARSITIES
-        ],
+        name: functools.partial(sweep, network, x, y)
+        for name, network in networks.items()
     }
     turns = measuring.time_in_turns(
         calls, repeats=8, warm_up=1, calls_per_turn=1
     )
-    first = "ten forward passes"
-    images = f"on {len(x):,} images"
+    targets = {"weights": 1.2, "neurons": 0.5}
     return [
-        row(f"ten sparsities of weights {images}", first,
-            ratio(turns, "weights", first), 1.2),
-        row(f"ten sparsities of neurons {images}", first,
-            ratio(turns, "neurons", first), 0.5),
+        row(
+            f"ten sparsities of {name}, {len(x):,} images", PASSES,
+            ratio(turns, name, PASSES), targets.get(name),
+        )
+        for name in list(networks)[1:]
     ], turns  # fmt: skip
+
+
+def sweep(network, x, y):
+    """Accuracy at each of ten sparsities."""
+    return [measuring.accuracy(network(s), x, y) for s in SPARSITIES]
 
 
 def slider(model, split):
