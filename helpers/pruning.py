@@ -8,6 +8,8 @@ from helpers import masking, staging
 from helpers.backend import keras, tf, view
 from helpers.staging import PRUNABLE, require_built, require_flat
 
+INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
+
 
 class KeepMask(keras.constraints.Constraint):
     """Zeroes the masked entries of a variable after every optimizer step.
@@ -16,11 +18,17 @@ class KeepMask(keras.constraints.Constraint):
     """
 
     def __init__(self, mask):
-        self.mask = keras.Variable(mask, trainable=False, dtype="float32")
+        self.bits = keras.Variable(_bits(mask), trainable=False, dtype="int32")
 
     def __call__(self, w):
-        """Return `w` with exact zeros where the mask is 0, even for a NaN."""
-        return tf.math.multiply_no_nan(w, tf.cast(self.mask, w.dtype))
+        """Return `w` with all bits cleared where the mask is 0.
+
+        A product with 0 would leave -0.0, which compresses worse, or NaN.
+        """
+        w = tf.convert_to_tensor(w)
+        bits = tf.cast(self.bits, INTEGERS[w.dtype.size])
+        kept = tf.bitwise.bitwise_and(tf.bitcast(w, bits.dtype), bits)
+        return tf.bitcast(kept, w.dtype)
 
 
 def prunable_kernels(model, include_output=False):
@@ -275,13 +283,18 @@ def _refuse_averaging(model):
 
 def _hold(model, variable, mask):
     """Hold a mask's zeros; a new mask for an old constraint is just data."""
-    old = getattr(variable.constraint, "mask", None)
-    if isinstance(variable.constraint, KeepMask) and old.shape == mask.shape:
-        old.assign(mask)
+    old = variable.constraint
+    if isinstance(old, KeepMask) and old.bits.shape == mask.shape:
+        old.bits.assign(_bits(mask))
     else:
         variable.constraint = KeepMask(mask)
         _forget_compiled_step(model)
     variable.assign(variable.constraint(variable))
+
+
+def _bits(mask):
+    """All bits set where a mask is 1."""
+    return -np.asarray(mask).astype(np.int32)
 
 
 def _forget_compiled_step(model):

@@ -65,8 +65,10 @@ MUTANTS = [
         "if 0 < rank <= near.size:", "if near.size:", "masking",
     ),
     Mutant(
-        "zeros are not held where the weight is no number", "pruning",
-        "tf.math.multiply_no_nan(w, ", "tf.multiply(w, ", "pruning",
+        "zeros are negative, or not held where the weight is no number",
+        "pruning",
+        "return tf.bitcast(kept, w.dtype)",
+        "return w * tf.cast(-bits, w.dtype)", "pruning",
     ),
     Mutant(
         "Adam forgets to correct its second moment", "fitting",
@@ -218,7 +220,7 @@ MUTANTS = [
     ),
     Mutant(
         "a new mask is not held", "pruning",
-        "        old.assign(mask)\n", "        pass\n",
+        "        old.bits.assign(_bits(mask))\n", "        pass\n",
         "scheduling",
     ),
     Mutant(
@@ -517,7 +519,8 @@ MUTANTS = [
     ),
     Mutant(
         "masked weights are only made smaller", "pruning",
-        "multiply_no_nan(w, ", "multiply(w, 0.5 + 0.5 * ",
+        "return tf.bitcast(kept, w.dtype)",
+        "return (w + tf.bitcast(kept, w.dtype)) / 2",
         "laws",
     ),
     Mutant(

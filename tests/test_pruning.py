@@ -93,8 +93,10 @@ def test_zeros_are_zero_after_every_step(trained, split, optimizer, moment):
 
 
 def test_a_zero_is_held_where_the_weight_is_no_number():
-    held = pruning.KeepMask([1, 0, 0, 0])(np.float32([2, 3, np.nan, np.inf]))
-    assert np.array_equal(held, [2, 0, 0, 0])
+    weights = np.float32([-2, -3, np.nan, np.inf, -np.inf])
+    held = np.array(pruning.KeepMask([1, 0, 0, 0, 0])(weights))
+    assert np.array_equal(held, [-2, 0, 0, 0, 0])
+    assert np.signbit(held).tolist() == [True] + 4 * [False]
 
 
 def test_a_view_stays_as_it_was_when_its_variable_changes(trained, split):

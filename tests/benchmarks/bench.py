@@ -29,6 +29,7 @@ from helpers import (
     fitting,
     masking,
     measuring,
+    networks,
     plotting,
     pruning,
     sliders,
@@ -191,7 +192,7 @@ def sweeps(model, split):
         pruning.apply_masks(scratch, select(scores, sparsity))
         return scratch
 
-    networks = {
+    pruned = {
         PASSES: lambda s: model,
         "weights": lambda s: masked(weights, s),
         "neurons": lambda s: compacting.compact(masked(units, s)),
@@ -202,7 +203,7 @@ def sweeps(model, split):
     }
     calls = {
         name: functools.partial(sweep, network, x, y)
-        for name, network in networks.items()
+        for name, network in pruned.items()
     }
     turns = measuring.time_in_turns(
         calls, repeats=8, warm_up=1, calls_per_turn=1
@@ -213,7 +214,7 @@ def sweeps(model, split):
             f"ten sparsities of {name}, {len(x):,} images", PASSES,
             ratio(turns, name, PASSES), targets.get(name),
         )
-        for name in list(networks)[1:]
+        for name in list(pruned)[1:]
     ], turns  # fmt: skip
 
 
@@ -256,11 +257,16 @@ def slider(model, split):
 
 
 def compacted(model, split):
-    """LiteRT, one thread: speed-up against the ratio of MACs."""
+    """LiteRT, one thread: speed-up against the ratio of MACs.
+
+    Its kernels take 16 units at a time: 100 of them cost what 112 do. So the
+    last network fills them.
+    """
     nets = {"full": model}
     for sparsity in (0.8, 0.9):
         small = compacting.compact(pruning.prune_units(model, sparsity))
         nets[f"{sparsity:.0%} of units cut"] = small
+    nets["96, 96, 48 and 16 units"] = networks.mlp((96, 96, 48, 16))
     macs = {
         name: sum(measuring.macs_per_layer(net).values())
         for name, net in nets.items()
@@ -283,7 +289,7 @@ def compacted(model, split):
                     f"LiteRT, batch {batch_size:,}, {name}: speed-up",
                     f"the ratio of MACs, {gained:.1f}",
                     tuple(float(end) / gained for end in ends),
-                    0.9 if batch_size == 100 else None,
+                    0.9 if batch_size == 100 and "cut" in name else None,
                     at_most=False,
                 )
             )
@@ -484,11 +490,12 @@ def main():
     model = training.baseline(split)
     rows = []
     by_size = {}
-    for size in (10**6, 10**7, 10**8):
+    for size in fitting.progress((10**6, 10**7, 10**8), "masks"):
         found, by_size[size] = masks(size)
         rows += found
     rows += linearity(by_size)
-    for group in (sweeps, slider, compaction, fine_tuning):
+    groups = (sweeps, slider, compaction, fine_tuning)
+    for group in fitting.progress(groups, "groups"):
         found, _ = group(model, split)
         rows += found
     rows += compacted(model, split) + other_runtime(model) + importing()
