@@ -44,10 +44,7 @@ def unbroken():
         raise KeyboardInterrupt
 
 
-with (
-    unbroken(),
-    quiet(),
-):  # no environment variable hides TensorFlow's first lines
+with unbroken(), quiet():  # no variable hides TensorFlow's first lines
     import keras
     import tensorflow as tf
 

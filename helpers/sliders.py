@@ -42,7 +42,7 @@ class Explorer(widgets.VBox):
     def __init__(
         self, positions, look, draw, start, label="sparsity", choices=None
     ):
-        _require_place(label, positions, start)
+        positions = _require_place(label, positions, start)
         for name, values in (choices or {}).items():
             _require_place(name, values, next(iter(values), None))
         if not (callable(look) and callable(draw)):
@@ -164,13 +164,14 @@ class Explorer(widgets.VBox):
 
 
 def _require_place(name, values, start=None):
-    """Raise a ValueError unless a control can begin at `start`."""
+    """The values as a list, if a control can begin at `start`."""
     values = list(values) if isinstance(values, Iterable) else []
-    if start not in values:
-        raise ValueError(
-            f"The control {name!r} begins at one of its values, {values}; got "
-            f"{start!r}. Pass a `start` among them."
-        )
+    if start in values:
+        return values
+    raise ValueError(
+        f"The control {name!r} begins at one of its values, {values}; got "
+        f"{start!r}. Pass a `start` among them."
+    )
 
 
 def _shown(value):
