@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import io
 import os
 import pathlib
@@ -44,6 +45,15 @@ def _surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("PRUNING_CACHE_DIR", str(tmp_path / "cache"))
     yield
     plt.close("all")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _garbage_of_its_own():
+    """Collections look at what this module made, not at all before it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
