@@ -9,6 +9,7 @@ import functools
 import tempfile
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import sparsities
@@ -22,6 +23,7 @@ from helpers import (
 )
 from helpers.backend import keras
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 law = settings(max_examples=500)
 L = keras.layers
 

@@ -44,6 +44,7 @@ from helpers import (
 )
 from helpers.backend import keras
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 law = settings(
     max_examples=500,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
