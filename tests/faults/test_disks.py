@@ -99,9 +99,13 @@ def test_a_baseline_is_returned_when_files_may_not_grow(
 def test_what_cannot_be_written_leaves_the_old_file(disk):
     folder = disk("16k")
     path = folder / "study.csv"
-    studying.write(studying.pd.DataFrame({"seed": range(9)}), path, "make")
+    about = {"data": "mnist", "source": "sample"}
+    small, large = (
+        studying.pd.DataFrame({"seed": range(size), **about})
+        for size in (9, 9999)
+    )
+    studying.write(small, path, "make")
     before = path.read_text()
-    large = studying.pd.DataFrame({"seed": range(9999)})
     with pytest.raises(OSError, match=r"No space left.*study\.csv"):
         studying.write(large, path, "make")
     assert path.read_text() == before

@@ -124,7 +124,8 @@ print(workload.train())
 print(workload.study_in_parallel())
 file = deploying.convert(networks.mlp())
 print(deploying.run_alone(classes, file, numpy.zeros(1))[0])
-studying.write(studying.pd.DataFrame({"seed": [1]}), "Größe.csv", "make")
+row = {"seed": 1, "data": "Ziffern", "source": "größer"}
+studying.write(studying.pd.DataFrame([row]), "Größe.csv", "make")
 """
 
 
