@@ -18,7 +18,9 @@ def bench(monkeypatch, tmp_path):
     import bench
 
     monkeypatch.setattr(bench, "BUILD", tmp_path)
-    monkeypatch.setattr(bench, "PACKAGES", {sys.executable: ("keras",)})
+    monkeypatch.setattr(
+        bench, "PACKAGES", {sys.executable: ("ai-edge-litert",)}
+    )
     return bench
 
 
@@ -56,14 +58,15 @@ def test_groups_run_and_the_report_says_what_they_measured(
     model = networks.mlp()
     rows = bench.compaction(model, split)[0] + bench.importing()
     rows += bench.sweeps(model, split)[0]
-    bench.report(rows)
+    bench.report(rows, bench.machine())
     found = json.loads((tmp_path / "benchmarks.json").read_text())
     assert found["kept"] == 1
     assert found["rows"] == json.loads(json.dumps(rows))
     assert all(r["low"] <= r["measured"] <= r["high"] for r in found["rows"])
     text = (tmp_path / "benchmarks.md").read_text()
     assert all(bench.words(r) in text for r in rows)
-    assert f"keras: {found['versions']['keras']}" in text
+    version = found["versions"]["ai-edge-litert"]
+    assert f"- ai-edge-litert: {version}" in text
     assert (tmp_path / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -45,7 +45,7 @@ PACKAGES = {
         "tensorflow-cpu", "tensorflow", "keras", "numpy", "ai-edge-litert",
     ),
     PEERS: (
-        "torch", "tf_keras", "tensorflow-model-optimization", "onnxruntime",
+        "torch", "tf-keras", "tensorflow-model-optimization", "onnxruntime",
     ),
 }  # fmt: skip
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -81,11 +81,11 @@ def row(work, against, value, target=None, at_most=True, unit="x"):
     }
 
 
-def ratio(turns, one, other, scale=1):
+def ratio(turns, one, other):
     """Median and 95 % interval of `one` / `other` within turns."""
     pair = measuring.summary(turns[[one, other]]).loc[other]
     ends = pair[["speed_up", "speed_up_low", "speed_up_high"]]
-    return tuple(float(end) * scale for end in ends)
+    return tuple(map(float, ends))
 
 
 def fine_tuning(model, split):
@@ -401,7 +401,8 @@ def versions():
     """Of Python and of the packages that were timed, here and among peers."""
     code = (
         "import sys, json; from importlib.metadata import distributions;"
-        "found = {d.name: d.version for d in distributions()};"
+        "found = {d.name.replace('_', '-'): d.version"
+        " for d in distributions()};"
         "print(json.dumps({n: found[n] for n in sys.argv[1:] if n in found}))"
     )
     found = {"Python": platform.python_version()}
@@ -450,7 +451,7 @@ def figure(rows):
         times = r["target"] / r["measured"]
         times = times if r["at_most"] else 1 / times
         color = "tab:green" if r["reached"] else "tab:red"
-        ax.plot([1, times], [height, height], color=color, linewidth=6)
+        ax.barh(height, times - 1, left=1, height=0.5, color=color)
         ax.annotate(
             f" {words(r)}", (max(times, 1), height), va="center", fontsize=8
         )
@@ -467,18 +468,18 @@ def figure(rows):
     return stream.getvalue()
 
 
-def report(rows):
+def report(rows, about):
     """Write all three files; readings of the browser test stay."""
     path = BUILD / "benchmarks.json"
     path.parent.mkdir(exist_ok=True)
     found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    found |= {"machine": machine(), "versions": versions(), "rows": rows}
+    found |= {"machine": about, "versions": versions(), "rows": rows}
     path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    about = [
+    lines = [
         f"- {name}: {value}"
-        for name, value in (found["machine"] | found["versions"]).items()
+        for name, value in (about | found["versions"]).items()
     ]
-    text = "\n".join([table(rows), "", *about, ""])
+    text = "\n".join([table(rows), "", *lines, ""])
     path.with_suffix(".md").write_text(text, "utf-8")
     path.with_suffix(".png").write_bytes(figure(rows))
     print(text)
@@ -486,6 +487,7 @@ def report(rows):
 
 def main():
     """All groups, one after the other."""
+    about = machine()
     split = datasets.load("mnist")
     model = training.baseline(split)
     rows = []
@@ -499,7 +501,7 @@ def main():
         found, _ = group(model, split)
         rows += found
     rows += compacted(model, split) + other_runtime(model) + importing()
-    report(rows)
+    report(rows, about)
 
 
 if __name__ == "__main__":
