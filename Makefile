@@ -54,7 +54,7 @@ codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 
 deep: $(VENV)/ready alone faults codespace old-pip  ## what takes too long for each change
 	$(BIN)/pytest tests/browser -m ""
-	$(BIN)/pytest tests -n 2 --hypothesis-profile=deep
+	$(BIN)/pytest tests -m "" -n 2 --hypothesis-profile=deep
 
 bench: $(VENV)/ready $(PEERS)/ready  ## time the helpers against their peers
 	$(BIN)/python tests/benchmarks/bench.py
