@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from helpers import masking, pruning, staging
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def claim(text, holds, measured=None):

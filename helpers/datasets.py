@@ -11,7 +11,7 @@ import urllib.request
 import filelock
 import numpy as np
 
-from helpers.caching import whole
+from helpers.engine.caching import whole
 
 NAMES = ("mnist", "fashion_mnist")
 SYNTHETIC = "synthetic"
@@ -229,7 +229,7 @@ def _from_keras(name):
 
 def _loaded(name, path):
     """Arrays from Keras' loader, which finds all its files, verified."""
-    from helpers.backend import keras
+    from helpers.engine.backend import keras
 
     try:
         train, test = getattr(keras.datasets, name).load_data()

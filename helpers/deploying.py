@@ -12,7 +12,7 @@ from importlib import metadata
 import numpy as np
 
 from helpers import masking, pruning
-from helpers.backend import keras, quiet, tf
+from helpers.engine.backend import keras, quiet, tf
 
 KINDS = ("float", "dynamic int8", "full int8")
 ALONE = """

@@ -1,7 +1,7 @@
 """Train a student on labels and on what a larger, trained teacher says."""
 
 from helpers import fitting, masking, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 from helpers.fitting import fit
 
 

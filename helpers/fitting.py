@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers import masking, staging
-from helpers.backend import keras, tf
+from helpers.engine.backend import keras, tf
 
 STEP_METHODS = (
     "on_train_batch_begin", "on_train_batch_end",

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers import deploying, masking, pruning, staging
-from helpers.backend import keras, tf, view
+from helpers.engine.backend import keras, tf, view
 from helpers.fitting import loss_of
 
 OUTPUTS_AT_ONCE = 10**7  # of the widest layer: 40 MB

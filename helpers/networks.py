@@ -1,7 +1,7 @@
 """The series' Keras models, with every layer named and seeded."""
 
 from helpers import masking
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 WIDTHS = (1000, 1000, 500, 200)
 

@@ -1,21 +1,24 @@
-"""The bridge between masks and Keras models."""
+"""The bridge between masks and Keras models: any Sequential or functional one.
 
-import gc
+Masks of weights have a kernel's shape. Masks of units are 1-D and speak of
+unit numbers (see `engine.channels`): where units are added, multiplied or
+shared, one mask takes them from all their layers.
+"""
+
+import warnings
 
 import numpy as np
 
-from helpers import masking, staging
-from helpers.backend import keras, tf, view
-from helpers.staging import PRUNABLE, require_built, require_flat
+from helpers import masking
+from helpers.engine import channels, copying
+from helpers.engine.backend import keras, tf, view
+from helpers.engine.doors import MASKS, MODEL, ROWS, SPARSITY, door, one_of
 
 INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
 
 
 class KeepMask(keras.constraints.Constraint):
-    """Zeroes the masked entries of a variable after every optimizer step.
-
-    The mask has the variable's shape, or that of its last axis.
-    """
+    """Zeroes the masked entries of a variable after every optimizer step."""
 
     def __init__(self, mask):
         self.bits = keras.Variable(_bits(mask), trainable=False, dtype="int32")
@@ -31,265 +34,369 @@ class KeepMask(keras.constraints.Constraint):
         return tf.bitcast(kept, w.dtype)
 
 
+@door(model=MODEL)
 def prunable_kernels(model, include_output=False):
     """Copies of the kernels that may be pruned, by layer name.
 
-    Dense kernels are (inputs, units), Conv2D kernels (height, width,
-    channels, filters). The last such layer, the output, is left out unless
-    asked for.
+    Dense kernels are (inputs, units), those of convolutions (height, width,
+    channels, filters). Layers of a nested model are named "model/layer". The
+    output layer is left out unless asked for.
 
     Raises:
-        ValueError: not a Keras model, not built, or nothing to prune in it.
+        ValueError: nothing to prune in it.
     """
-    layers = _prunable_layers(model)
-    chosen = layers if include_output else layers[:-1]
-    if not chosen:
-        raise ValueError(
-            f"Model {model.name!r} has only an output layer. "
-            "Pass `include_output=True` to prune that one."
-        )
-    return {layer.name: np.array(view(layer.kernel)) for layer in chosen}
+    kernels = _kernels(model, include_output)
+    return {name: np.array(view(kernel)) for name, kernel in kernels.items()}
 
 
+@door(model=MODEL, masks=MASKS)
 def apply_masks(model, masks):
     """Zero masked weights now, and hold the zeros through any later `fit`.
 
     **Changes `model`.** A mask of its kernel's shape zeroes weights and
-    leaves biases alone. A 1-D mask over a layer's units or filters zeroes
-    them whole: the kernel's columns, the biases, because a unit without
-    inputs still emits `relu(bias)`, and the scale (gamma) and shift (beta)
-    of the BatchNormalization after it. The zeros are held by Keras
-    constraints, which run after every step of any optimizer.
+    leaves biases alone. A 1-D mask over a layer's units, filters or heads
+    deletes them whole: kernels, biases, because a unit without inputs still
+    emits `relu(bias)`, and the scale (gamma) and shift (beta) of the
+    normalizations that they go through. Units that are added to others or
+    shared go from all layers that have them. The zeros are held by Keras
+    constraints, which run after every step of any Keras optimizer in `fit`.
 
     Raises:
         ValueError: an unknown layer, a mask of the wrong shape or with other
-            values than 0 and 1, units that a BatchNormalization would give
-            a value again, or an optimizer that averages weights (`use_ema`),
-            which would undo the zeros. Nothing is changed then.
+            values than 0 and 1, units that have to stay, a constraint or an
+            optimizer (`use_ema`) that would undo the zeros. Nothing is
+            changed then.
     """
-    masks = require_masks(model, masks)
-    held = _held_by(model, masks)
-    for name, mask in masks.items():
-        kernel, *parts = held[name]
-        _hold(model, kernel, mask)
-        for part in parts:
-            _hold(model, part, np.resize(mask, part.shape))
+    _hold(model, _held_by(model, require_masks(model, masks)))
 
 
 def require_masks(model, masks):
     """`masks` as arrays, if each is a mask of a layer of `model`."""
-    layers = {layer.name: layer for layer in _prunable_layers(model)}
-    if not isinstance(masks, dict):
-        raise ValueError(
-            f"Expected a dict from layer name to mask, got "
-            f"{type(masks).__name__}. Pass e.g. `masking.layerwise_masks(...)`."
-        )
+    trace = channels.trace(model)
+    given = trace.given()
     return {
-        name: _require_mask(layers, name, mask) for name, mask in masks.items()
+        name: _require_mask(trace, given, name, mask)
+        for name, mask in masks.items()
     }
 
 
+@door(model=MODEL)
 def hold_zeros(model):
     """Hold every zero that `model` has: in a pruned model, zeros are the mask.
 
     **Changes `model`**, not its weights. For models that were loaded or
-    copied, because a saved model keeps its zeros but not its constraints.
+    copied, because a saved model keeps its zeros but not its constraints. A
+    layer that is nothing but zeros was not pruned; it is left free, and a
+    warning says so.
     """
-    masking.magnitude_scores(prunable_kernels(model, include_output=True))
-    weights = {k: m for k, m in masks_of(model).items() if not m.all()}
-    units = {k: ~gone for k, gone in deleted_units(model).items()}
-    _held_by(model, weights)  # or refuse it before the units' are held
-    apply_masks(model, units)
-    apply_masks(model, weights)
+    _hold(model, zeros_of(model))
 
 
+def zeros_of(model):
+    """Pairs of a variable and the mask of its zeros: what pruning deleted.
+
+    Zeros of kernels are; those of biases and normalizations only where all
+    of a unit is zero.
+    """
+    kernels = _kernels(model, include_output=True)
+    gone, held = _deleted(model), []
+    for name, kernel in kernels.items():
+        mask = view(kernel) != 0
+        masking.require_finite(name, view(kernel))
+        if not mask.any():
+            warnings.warn(
+                f"Layer {name!r} is all zero, which is how some layers start: "
+                "it is not held at zero.",
+                stacklevel=3,
+            )
+        elif not mask.all():
+            held.append((kernel, mask))
+    return held + _of_units(channels.trace(model), ~gone)
+
+
+@door(model=MODEL)
 def masks_of(model):
     """The masks that a pruned model carries: 0 where a weight is exactly 0."""
     return {
-        layer.name: (view(layer.kernel) != 0).view(np.uint8)
-        for layer in _prunable_layers(model)
+        name: (view(kernel) != 0).view(np.uint8)
+        for name, kernel in _kernels(model, include_output=True).items()
     }
 
 
+@door(model=MODEL)
 def deleted_units(model):
     """Which units have neither weights nor a bias, gamma and beta included.
 
     Layers in which there is none are left out.
     """
-    deleted = {}
-    for layer in _prunable_layers(model):
-        parts = [layer.kernel, *staging.unit_parts(model, layer, strict=False)]
-        units = layer.kernel.shape[-1]
-        used = [view(part).reshape(-1, units).any(axis=0) for part in parts]
-        if len(parts) > 1 and not np.any(used, axis=0).all():
-            deleted[layer.name] = ~np.any(used, axis=0)
-    return deleted
+    trace, gone = channels.trace(model), _deleted(model)
+    found = {n: gone[label.units] for n, label in trace.given().items()}
+    return {name: units for name, units in found.items() if units.any()}
 
 
+@door(
+    model=MODEL, sparsity=SPARSITY, scope=one_of("layer", "global")
+)  # fmt: skip
 def prune_weights(model, sparsity, scope="layer"):
     """A copy of `model` without its smallest weights; biases as they were.
 
-    Weights that are zero already stay so, even beyond `sparsity`.
+    Weights that are zero already stay so, even beyond `sparsity`. Layers
+    whose weights cannot be pruned are named in a warning.
 
     Args:
         sparsity: fraction of the prunable weights to remove, in [0, 1).
         scope: "layer" removes that fraction from every layer, "global" the
             smallest of all layers together.
     """
-    scopes = {
+    select = {
         "layer": masking.layerwise_masks,
         "global": masking.global_masks,
-    }
-    if scope not in scopes:
-        raise ValueError(f'Pass "layer" or "global" as `scope`; got {scope!r}.')
+    }[scope]
     kernels = prunable_kernels(model)
-    masks = scopes[scope](masking.magnitude_scores(kernels), sparsity)
-    return _masked_copy(
-        model,
-        {name: mask & (kernels[name] != 0) for name, mask in masks.items()},
-    )
+    masks = select(masking.magnitude_scores(kernels), sparsity)
+    _say(channels.trace(model).without_kernels())
+    masks = {name: mask & (kernels[name] != 0) for name, mask in masks.items()}
+    return masked(model, masks)
 
 
-def prune_units(model, sparsity):
+@door(model=MODEL, sparsity=SPARSITY)
+def prune_units(model, sparsity, spare=()):
     """A copy of `model` without its units of smallest L2 norm, biases too.
 
-    Every hidden layer loses `round(sparsity * units)` units or filters (Li
-    et al., 2017, with the L1 norm).
-    """
-    scores = masking.unit_scores(prunable_kernels(model))
-    return _masked_copy(model, masking.unit_masks(scores, sparsity))
+    Every hidden layer loses `round(sparsity * units)` units, filters or
+    attention heads (Li et al., 2017, with the L1 norm). Layers whose outputs
+    are added, multiplied or shared lose the same ones, by their norm over all
+    of these layers. What has to stay, because something mixes it, is named
+    in a warning.
 
-
-def activation_scores(model, x):
-    """Score each unit by the mean of |what the next layer reads of it|.
-
-    That is its output after normalization, activation and pooling, averaged
-    over the images `x` and over positions: the "mean activation" of Molchanov
-    et al., 2017. Returns one 1-D array per hidden layer.
+    Args:
+        spare: names of layers that lose no unit.
 
     Raises:
-        ValueError: a model that is no chain of layers, see
-            `staging.stages`.
+        ValueError: no unit may go, or a layer would lose its last one.
     """
-    entry, *hidden, _ = staging.stages(model)
-    x = staging.require_rows(model, x)
-    scores = {}
-    for stage in (entry, *hidden):
-        for layer in stage:
-            x = layer(x)
-        if stage is not entry:
-            units = stage[0].kernel.shape[-1]
-            read = np.abs(x).reshape(-1, units)
-            scores[stage[0].name] = read.mean(axis=0)
-    return scores
-
-
-def copy_of(model):
-    """A new model with the same layers and weights, not compiled."""
-    require_built(model)
-    gc.collect()  # models are cycles: free those that nobody uses any more
-    if isinstance(model, keras.Sequential):
-        layers = [type(x).from_config(x.get_config()) for x in model.layers]
-        copy = staging.chained(layers, model)
-    else:
-        copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.weights)
+    trace = channels.trace(model)
+    kept = np.ones(len(trace.held), bool)
+    scores = _scores_by_unit(trace)
+    for names, units in _families(model, trace, spare).items():
+        mask = masking.unit_masks({names: scores[units]}, sparsity)[names]
+        kept[units[mask == 0]] = False
+    _say(trace.keeping())
+    copy = copying.rebuild(model)
+    _hold(copy, _of_units(channels.trace(copy), kept))
     return copy
 
 
-def _masked_copy(model, masks):
-    copy = copy_of(model)
+@door(model=MODEL)
+def unit_scores(model):
+    """Score each unit by its L2 norm over all layers that share it.
+
+    Returns one 1-D array per hidden layer; equal ones where layers are tied.
+    """
+    trace = channels.trace(model)
+    scores, given = _scores_by_unit(trace), trace.given()
+    return {n: scores[given[n].units] for n in trace.prunable() if n in given}
+
+
+@door(model=MODEL, x=ROWS)
+def activation_scores(model, x):
+    """Score each unit by the mean of |what the next layers read of it|.
+
+    That is its output after normalization, activation and pooling, averaged
+    over the images `x`, positions and readers: the "mean activation" of
+    Molchanov et al., 2017. Returns one 1-D array per hidden layer.
+    """
+    trace = channels.trace(model)
+    total, count = np.zeros((2, len(trace.held)))
+    for tensors in trace.feed(model, x):
+        for step in trace.steps:
+            for number, units in step.kernels() and step.inputs():
+                read = np.abs(np.asarray(tensors[number], np.float64))
+                read = read.reshape(-1, len(units))
+                np.add.at(total, units, read.sum(axis=0))
+                np.add.at(count, units, len(read))
+            made = step.run(tensors)
+            tensors.update(zip(step.makes, made, strict=True))
+    means, given = total / np.maximum(count, 1), trace.given()
+    return {n: means[given[n].units] for n in trace.prunable() if n in given}
+
+
+@door(model=MODEL)
+def copy_of(model):
+    """A new model with the same layers, weights and state, not compiled."""
+    return copying.rebuild(model)
+
+
+@door(model=MODEL, masks=MASKS)
+def masked(model, masks):
+    """A copy of `model` with `masks` applied and held, see `apply_masks`."""
+    require_masks(model, masks)
+    copy = copying.rebuild(model)
     apply_masks(copy, masks)
     return copy
 
 
-def _prunable_layers(model):
-    require_flat(model)
-    _refuse_unprunable(model)
-    layers = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
-    if not layers:
+def _kernels(model, include_output):
+    trace = channels.trace(model)
+    kernels = trace.prunable(include_output)
+    if not trace.kernels:
         raise ValueError(
-            f"Model {model.name!r} has no Dense or Conv2D layer to prune; "
-            f"its layers are {[type(x).__name__ for x in model.layers]}. Pass "
+            f"Model {model.name!r} has no layer with a kernel to prune; its "
+            f"layers are {[type(x).__name__ for x in model.layers]}. Pass "
             "e.g. `networks.mlp()`."
         )
-    return layers
+    if not kernels:
+        raise ValueError(
+            f"Model {model.name!r} has only an output layer. "
+            "Pass `include_output=True` to prune that one."
+        )
+    return kernels
 
 
-def _refuse_unprunable(model):
-    for layer in model.layers:
-        kind = getattr(layer, "quantization_mode", None)
-        if kind or getattr(layer, "lora_enabled", False):
-            raise ValueError(
-                f"Layer {layer.name!r} is changed by {kind or 'LoRA'}: its "
-                "numbers are not its weights. Prune the float model before, "
-                "and pass that."
-            )
+def _families(model, trace, spare):
+    """From names of layers to the units that just these have, if free to go."""
+    given = trace.given()
+    if unknown := sorted(set(spare) - set(given)):
+        raise ValueError(
+            f"`spare` names layers with units; got {unknown}. Pass some of "
+            f"{', '.join(given)}."
+        )
+    stays = trace.held.copy()
+    for name in spare:
+        stays[given[name].units] = True
+    owners = [[] for _ in stays]
+    for name in given:
+        for unit in given[name].units[~stays[given[name].units]]:
+            owners[unit].append(name)
+    families = {}
+    for unit, names in enumerate(owners):
+        if names:
+            families.setdefault(", ".join(names), []).append(unit)
+    if not families:
+        raise ValueError(
+            f"Model {model.name!r} has no unit that may go: "
+            f"{', '.join(trace.keeping()) or 'all are spared'}. Prune its "
+            "weights, or pass a model in which fewer layers mix units."
+        )
+    return {names: np.array(units) for names, units in families.items()}
 
 
-def _require_mask(layers, name, mask):
-    if name not in layers:
+def _scores_by_unit(trace):
+    """The L2 norm of each unit over all the kernels that give it."""
+    squares, given = np.zeros(len(trace.held)), trace.given()
+    columns = {
+        name: np.moveaxis(view(label.variable), label.axis, -1)
+        for name, label in given.items()
+    }
+    for name, norms in masking.unit_scores(columns).items() if columns else ():
+        np.add.at(squares, given[name].units, norms**2)
+    return np.sqrt(squares)
+
+
+def _deleted(model):
+    """From unit number to whether all that is its own is zero."""
+    trace = channels.trace(model)
+    used = np.zeros(len(trace.held), bool)
+    parts = np.zeros(len(trace.held), int)
+    for label in trace.labels:
+        if label.own:
+            values = np.moveaxis(view(label.variable), label.axis, -1)
+            values = values.reshape(-1, values.shape[-1]).any(axis=0)
+            used[label.units[values]] = True
+            parts[np.unique(label.units)] += 1
+    gone = ~used & (parts > 1)
+    for label in trace.given().values():
+        if gone[label.units].all():  # all zero: it started so
+            gone[label.units] = False
+    return gone
+
+
+def _of_units(trace, kept):
+    """Pairs of a variable and its mask, where units are deleted."""
+    pairs = []
+    for label in trace.labels:
+        if label.own and not kept[label.units].all():
+            shape = [1] * len(label.variable.shape)
+            shape[label.axis] = -1
+            mask = kept[label.units].reshape(shape)
+            mask = np.broadcast_to(mask, label.variable.shape)
+            pairs.append((label.variable, mask))
+    return pairs
+
+
+def _require_mask(trace, given, name, mask):
+    if name not in trace.kernels:
         raise ValueError(
             f"There is no prunable layer {name!r}; pass masks for "
-            f"{', '.join(layers)}."
+            f"{', '.join(trace.kernels)}."
         )
-    mask = masking.require_numbers(f"The mask of {name!r}", mask)
-    shape = tuple(layers[name].kernel.shape)
-    if mask.shape not in (shape, shape[-1:]):
+    mask, shape = np.asarray(mask), tuple(trace.kernels[name].shape)
+    units = given[name].units if name in given else ()
+    if mask.shape not in (shape, (len(units),)):
         raise ValueError(
             f"The mask of {name!r} has shape {mask.shape}; pass {shape} "
-            f"for its weights or {shape[-1:]} for its units."
+            f"for its weights or ({len(units)},) for its units."
         )
     if not ((mask == 0) | (mask == 1)).all():
         raise ValueError(
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
+    if mask.ndim == 1 and (why := trace.mixed_by(units[mask == 0])):
+        raise ValueError(
+            f"Units of {name!r} cannot be deleted: {why} reads all of them at "
+            "once and would give them a value again. Pass a mask of weights, "
+            f"of shape {shape}."
+        )
     return mask
 
 
 def _held_by(model, masks):
-    """The variables that each mask holds; a ValueError if it cannot."""
-    _refuse_averaging(model)
-    held = {}
+    """Pairs of a variable and the mask that it gets; an error if it cannot."""
+    trace = channels.trace(model)
+    given, kept, pairs = trace.given(), np.ones(len(trace.held), bool), []
     for name, mask in masks.items():
-        layer = model.get_layer(name)
-        masking.require_finite(name, view(layer.kernel))
-        whole = mask.ndim == 1
-        parts = staging.unit_parts(model, layer) if whole else []
-        held[name] = [layer.kernel, *parts]
-        _refuse_constraints(name, held[name])
-    return held
+        masking.require_finite(name, view(trace.kernels[name]))
+        if mask.ndim == 1:
+            kept[given[name].units[mask == 0]] = False
+        else:
+            pairs.append((trace.kernels[name], mask))
+    return pairs + _of_units(trace, kept)
 
 
-def _refuse_constraints(name, variables):
-    """A variable has one constraint: another one would be lost."""
-    for constraint in (variable.constraint for variable in variables):
-        if constraint is not None and not isinstance(constraint, KeepMask):
-            raise ValueError(
-                f"Layer {name!r} has a constraint of its own, "
-                f"{type(constraint).__name__}, which holding zeros would "
-                "replace. Pass a model built without it."
-            )
+def _hold(model, pairs):
+    """Put masks on variables, beside the zeros that they hold already."""
+    masks = {}
+    for variable, mask in pairs:
+        _, before = masks.get(id(variable), (None, True))
+        masks[id(variable)] = variable, np.logical_and(mask, before)
+    _refuse_undoing(model, [variable for variable, _ in masks.values()])
+    for variable, mask in masks.values():
+        old = variable.constraint
+        if isinstance(old, KeepMask):
+            held = (view(old.bits) == 0) & (view(variable) == 0)
+            old.bits.assign(_bits(mask & ~held))
+        else:
+            variable.constraint = KeepMask(mask)
+            _forget_compiled_step(model)
+        variable.assign(variable.constraint(variable))
 
 
-def _refuse_averaging(model):
+def _refuse_undoing(model, variables):
+    """Two things would silently give zeros a value: refuse both."""
     if getattr(getattr(model, "optimizer", None), "use_ema", False):
         raise ValueError(
             "This model's optimizer averages weights (`use_ema=True`) and "
             "would overwrite zeros; compile with `use_ema=False` first."
         )
-
-
-def _hold(model, variable, mask):
-    """Hold a mask's zeros; a new mask for an old constraint is just data."""
-    old = variable.constraint
-    if isinstance(old, KeepMask) and old.bits.shape == mask.shape:
-        old.bits.assign(_bits(mask))
-    else:
-        variable.constraint = KeepMask(mask)
-        _forget_compiled_step(model)
-    variable.assign(variable.constraint(variable))
+    for variable in variables:
+        constraint = variable.constraint
+        if constraint is not None and not isinstance(constraint, KeepMask):
+            raise ValueError(
+                f"{variable.path!r} has a constraint of its own, "
+                f"{type(constraint).__name__}, which holding zeros would "
+                "replace. Pass a model built without it."
+            )
 
 
 def _bits(mask):
@@ -301,3 +408,8 @@ def _forget_compiled_step(model):
     """Make a compiled model see new constraints; else they are ignored."""
     if model.compiled and model.train_function is not None:
         model.make_train_function(force=True)
+
+
+def _say(left_out):
+    if left_out:
+        warnings.warn(f"left out: {', '.join(left_out)}", stacklevel=4)

@@ -5,7 +5,7 @@ sparsity wanted by then.
 """
 
 from helpers import masking, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def one_shot(final_sparsity):

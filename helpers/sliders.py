@@ -18,7 +18,9 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-TEMPLATE = pathlib.Path(__file__).parent / "site" / "explorer.html.j2"
+TEMPLATE = (
+    pathlib.Path(__file__).with_name("workshop") / "site/explorer.html.j2"
+)
 
 
 class Explorer(widgets.VBox):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers import masking
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Conv2D)
 UNITWISE = (  # what they do to a unit depends on that unit alone

@@ -19,8 +19,8 @@ import pandas as pd
 from scipy import stats
 
 from helpers import datasets, masking
-from helpers.backend import keras, tf
-from helpers.caching import (
+from helpers.engine.backend import keras, tf
+from helpers.engine.caching import (
     cache_folder,
     one_at_a_time,
     say_not_kept,

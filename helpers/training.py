@@ -16,8 +16,8 @@ from helpers import (
     networks,
     pruning,
 )
-from helpers.backend import keras, tf
-from helpers.caching import (
+from helpers.engine.backend import keras, tf
+from helpers.engine.caching import (
     cache_folder,
     one_at_a_time,
     say_not_kept,

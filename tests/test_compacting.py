@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from helpers import compacting, masking, networks, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 HIDDEN = ["hidden_1", "hidden_2", "hidden_3"]
 

@@ -428,7 +428,7 @@ def test_no_server_gives_the_sample(keras_home, monkeypatch, capsys):
 @pytest.fixture
 def keras_reads_its_home(keras_home, monkeypatch):
     """Keras looks `KERAS_HOME` up when it is imported, that is, too early."""
-    from helpers.backend import keras
+    from helpers.engine.backend import keras
 
     def load_data():
         with np.load(keras_home / "datasets/mnist.npz") as npz:

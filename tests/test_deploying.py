@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import deploying, measuring, networks, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 # What readers take home
 

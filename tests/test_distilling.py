@@ -11,7 +11,7 @@ from helpers import (
     pruning,
     training,
 )
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def student(seed=7):

@@ -8,13 +8,13 @@ import pytest
 
 from helpers import (
     distilling,
-    experiments,
     fitting,
     networks,
     pruning,
     studying,
     training,
 )
+from helpers.workshop import experiments
 
 TRAINED = {}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import checking, fitting, measuring, networks, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def same(one, other):

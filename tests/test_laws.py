@@ -21,7 +21,7 @@ from helpers import (
     pruning,
     training,
 )
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 law = settings(max_examples=500)

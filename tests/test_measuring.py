@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from strategies import LAYOUTS
 
 from helpers import compacting, deploying, measuring, networks, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 COLUMNS = ["ms", "ms_low", "ms_high", "speed_up", "speed_up_low"]
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from helpers import networks
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def same(one, other):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import checking, masking, networks, pruning, training
-from helpers.backend import keras, view
+from helpers.engine.backend import keras, view
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.01),

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from helpers import publishing
+from helpers.workshop import publishing
 
 PAGES = {"index": "Start", "01_first": "1. First", "02_next": "2. Next"}
 

@@ -24,7 +24,6 @@ from strategies import LAYOUTS, layers, scores
 
 import helpers
 from helpers import (
-    caching,
     checking,
     compacting,
     datasets,
@@ -42,7 +41,8 @@ from helpers import (
     studying,
     training,
 )
-from helpers.backend import keras
+from helpers.engine import caching
+from helpers.engine.backend import keras
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 law = settings(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import sparsities
 
 from helpers import checking, fitting, networks, pruning, scheduling
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 SCHEDULES = {
     "one-shot": scheduling.one_shot(0.9),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import compacting, networks, pruning, staging
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 layers = keras.layers
 

@@ -13,7 +13,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers import caching, studying
+from helpers import (
+    studying,
+)
+from helpers.engine import caching
 
 AXES = {"data": ("mnist", "fashion_mnist"), "sparsity": [0.5, 0.9]}
 
@@ -202,7 +205,10 @@ def test_a_study_of_the_full_data_does_not_take_the_sample():
 KILL_A_WORKER = """
 import os, signal, sys, time
 import dask.distributed, joblib
-from helpers import caching, studying
+from helpers import (
+    studying,
+)
+from helpers.engine import caching
 from tests.test_studying import slow
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from helpers import checking, measuring, networks, pruning, training
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 FILES = ["history.csv", "initial.keras", "model.keras"]
 

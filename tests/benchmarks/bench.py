@@ -35,7 +35,7 @@ from helpers import (
     sliders,
     training,
 )
-from helpers.backend import tf
+from helpers.engine.backend import tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"

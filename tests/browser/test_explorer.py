@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from helpers import (
-    building,
     datasets,
     measuring,
     pruning,
     sliders,
     training,
-)  # fmt: skip
+)
+from helpers.workshop import building  # fmt: skip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "browser-cache"

@@ -10,7 +10,8 @@ import tempfile
 import pytest
 import workload
 
-from helpers import building, studying
+from helpers import studying
+from helpers.workshop import building
 
 ROOT = pathlib.Path(__file__).parents[2]
 

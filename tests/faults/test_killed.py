@@ -8,7 +8,7 @@ import psutil
 import pytest
 import workload
 
-from helpers import caching
+from helpers.engine import caching
 
 
 def test_killed_while_it_trains(start, undisturbed, kept):

@@ -65,7 +65,7 @@ def written(folder):
 def build(folder, **variables):
     """The bytes of what is built in a folder, by name."""
     for work in ("store", "site"):
-        command = [sys.executable, "-m", "helpers.building", work]
+        command = [sys.executable, "-m", "helpers.workshop.building", work]
         subprocess.run(
             [*command, "notebooks/01_page.py"],
             env=os.environ | {"PYTHONPATH": workload.PATH} | variables,

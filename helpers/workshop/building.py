@@ -1,8 +1,8 @@
 """Execute the paired .py notebooks: store the .ipynb, or write pages.
 
-python -m helpers.building store notebooks/*.py    rebuild the .ipynb
-python -m helpers.building run notebooks/*.py      pages in build/
-python -m helpers.building site notebooks/*.py     a web site in build/site/
+python -m helpers.workshop.building store notebooks/*.py  rebuild the .ipynb
+python -m helpers.workshop.building run notebooks/*.py    pages in build/
+python -m helpers.workshop.building site notebooks/*.py   a site in build/site/
 """
 
 import argparse
@@ -15,7 +15,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from helpers import caching, publishing
+from helpers.engine import caching
+from helpers.workshop import publishing
 
 PAGES = pathlib.Path("build")
 WIDGET = "application/vnd.jupyter.widget-view+json"

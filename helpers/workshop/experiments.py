@@ -1,7 +1,7 @@
 """The experiments that `make study` runs, for the bands in the notebooks.
 
-python -m helpers.experiments            all of them, into notebooks/results
-python -m helpers.experiments weights    only the one named
+python -m helpers.workshop.experiments          all, into notebooks/results
+python -m helpers.workshop.experiments weights  only the one named
 """
 
 import argparse
@@ -26,9 +26,9 @@ from helpers import (
     studying,
     training,
 )
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
-RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
+RESULTS = pathlib.Path(__file__).parents[2] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 SMALL, LENET = (128, 64), (300, 100)
@@ -372,7 +372,7 @@ def main(arguments=None):
         studying.write(
             pd.concat(tables),
             RESULTS / f"{name}.csv",
-            f"python -m helpers.experiments {name}",
+            f"python -m helpers.workshop.experiments {name}",
         )
     minutes = (time.perf_counter() - start) / 60
     print(f"{', '.join(names)}: {minutes:.1f} minutes")
