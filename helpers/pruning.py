@@ -12,7 +12,15 @@ import numpy as np
 from helpers import masking
 from helpers.engine import channels, copying
 from helpers.engine.backend import keras, tf, view
-from helpers.engine.doors import MASKS, MODEL, ROWS, SPARSITY, door, one_of
+from helpers.engine.doors import (
+    FINITE,
+    MASKS,
+    MODEL,
+    ROWS,
+    SPARSITY,
+    door,
+    one_of,
+)
 
 INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
 
@@ -99,10 +107,10 @@ def zeros_of(model):
     of a unit is zero.
     """
     kernels = _kernels(model, include_output=True)
+    FINITE.check("model", {n: view(kernel) for n, kernel in kernels.items()})
     gone, held = _deleted(model), []
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
-        masking.require_finite(name, view(kernel))
         if not mask.any():
             warnings.warn(
                 f"Layer {name!r} is all zero, which is how some layers start: "
@@ -356,7 +364,7 @@ def _held_by(model, masks):
     trace = channels.trace(model)
     given, kept, pairs = trace.given(), np.ones(len(trace.held), bool), []
     for name, mask in masks.items():
-        masking.require_finite(name, view(trace.kernels[name]))
+        FINITE.check("model", {name: view(trace.kernels[name])})
         if mask.ndim == 1:
             kept[given[name].units[mask == 0]] = False
         else:
