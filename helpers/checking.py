@@ -4,8 +4,9 @@ import numbers
 
 import numpy as np
 
-from helpers import masking, pruning, staging
-from helpers.engine.backend import keras
+from helpers import masking, pruning
+from helpers.engine.backend import keras, view
+from helpers.engine.doors import LAYERS, door
 
 
 def claim(text, holds, measured=None):
@@ -44,33 +45,30 @@ def zero_counts(kernels):
 class RevivedWeights(keras.callbacks.Callback):
     """Counts, after every step, masked weights that are not zero.
 
+    A mask over units speaks of all that they have of their own: biases,
+    gamma and beta, too. While a `keras.distillation.Distiller` trains, its
+    student is watched.
+
     Attributes:
         steps: how many steps were looked at.
         worst: the largest count seen.
     """
 
+    @door(masks=LAYERS)
     def __init__(self, masks):
         super().__init__()
         self.masks, self.steps, self.worst = masks, 0, 0
-        masking.require_layers(masks)
 
     def on_train_begin(self, logs=None):
         """Refuse masks that are not the model's, before the first step."""
-        pruning.require_masks(self.model, self.masks)
+        model = getattr(self.model, "student", self.model)
+        self._pairs = pruning.masked_variables(model, self.masks)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Look at every masked layer."""
+        """Look at every masked variable."""
         revived = sum(
-            np.count_nonzero(array[np.resize(mask, array.shape) == 0])
-            for name, mask in self.masks.items()
-            for array in self._masked_by(name, mask)
+            int(np.count_nonzero(view(variable)[mask == 0]))
+            for variable, mask in self._pairs
         )
         self.steps += 1
-        self.worst = max(self.worst, int(revived))
-
-    def _masked_by(self, name, mask):
-        """A mask over units holds their biases, gamma and beta, too."""
-        layer = self.model.get_layer(name)
-        whole = np.ndim(mask) == 1
-        parts = staging.unit_parts(self.model, layer) if whole else []
-        return [variable.numpy() for variable in (layer.kernel, *parts)]
+        self.worst = max(self.worst, revived)

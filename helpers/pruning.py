@@ -75,7 +75,7 @@ def apply_masks(model, masks):
             optimizer (`use_ema`) that would undo the zeros. Nothing is
             changed then.
     """
-    _hold(model, _held_by(model, require_masks(model, masks)))
+    hold(model, masked_variables(model, masks))
 
 
 def require_masks(model, masks):
@@ -88,6 +88,44 @@ def require_masks(model, masks):
     }
 
 
+def masked_variables(model, masks):
+    """Pairs of a variable and its mask: kernels, and all that a unit owns.
+
+    Raises:
+        ValueError: a mask that is not one of `model`, see `apply_masks`.
+    """
+    trace = channels.trace(model)
+    given, kept, pairs = trace.given(), np.ones(len(trace.held), bool), []
+    for name, mask in require_masks(model, masks).items():
+        FINITE.check("model", {name: view(trace.kernels[name])})
+        if mask.ndim == 1:
+            kept[given[name].units[mask == 0]] = False
+        else:
+            pairs.append((trace.kernels[name], mask))
+    return pairs + _of_units(trace, kept)
+
+
+def hold(model, pairs):
+    """Put masks on variables, beside the zeros that they hold already.
+
+    **Changes `model`.** Pairs are those of `zeros_of` or `masked_variables`.
+    """
+    masks = {}
+    for variable, mask in pairs:
+        _, before = masks.get(id(variable), (None, True))
+        masks[id(variable)] = variable, np.logical_and(mask, before)
+    _refuse_undoing(model, [variable for variable, _ in masks.values()])
+    for variable, mask in masks.values():
+        old = variable.constraint
+        if isinstance(old, KeepMask):
+            held = (view(old.bits) == 0) & (view(variable) == 0)
+            old.bits.assign(_bits(mask & ~held))
+        else:
+            variable.constraint = KeepMask(mask)
+            _forget_compiled_step(model)
+        variable.assign(variable.constraint(variable))
+
+
 @door(model=MODEL)
 def hold_zeros(model):
     """Hold every zero that `model` has: in a pruned model, zeros are the mask.
@@ -97,7 +135,7 @@ def hold_zeros(model):
     layer that is nothing but zeros was not pruned; it is left free, and a
     warning says so.
     """
-    _hold(model, zeros_of(model))
+    hold(model, zeros_of(model))
 
 
 def zeros_of(model):
@@ -191,7 +229,7 @@ def prune_units(model, sparsity, spare=()):
         kept[units[mask == 0]] = False
     _say(trace.keeping())
     copy = copying.rebuild(model)
-    _hold(copy, _of_units(channels.trace(copy), kept))
+    hold(copy, _of_units(channels.trace(copy), kept))
     return copy
 
 
@@ -357,37 +395,6 @@ def _require_mask(trace, given, name, mask):
             f"of shape {shape}."
         )
     return mask
-
-
-def _held_by(model, masks):
-    """Pairs of a variable and the mask that it gets; an error if it cannot."""
-    trace = channels.trace(model)
-    given, kept, pairs = trace.given(), np.ones(len(trace.held), bool), []
-    for name, mask in masks.items():
-        FINITE.check("model", {name: view(trace.kernels[name])})
-        if mask.ndim == 1:
-            kept[given[name].units[mask == 0]] = False
-        else:
-            pairs.append((trace.kernels[name], mask))
-    return pairs + _of_units(trace, kept)
-
-
-def _hold(model, pairs):
-    """Put masks on variables, beside the zeros that they hold already."""
-    masks = {}
-    for variable, mask in pairs:
-        _, before = masks.get(id(variable), (None, True))
-        masks[id(variable)] = variable, np.logical_and(mask, before)
-    _refuse_undoing(model, [variable for variable, _ in masks.values()])
-    for variable, mask in masks.values():
-        old = variable.constraint
-        if isinstance(old, KeepMask):
-            held = (view(old.bits) == 0) & (view(variable) == 0)
-            old.bits.assign(_bits(mask & ~held))
-        else:
-            variable.constraint = KeepMask(mask)
-            _forget_compiled_step(model)
-        variable.assign(variable.constraint(variable))
 
 
 def _refuse_undoing(model, variables):
