@@ -281,9 +281,9 @@ def _families(model, trace, spare):
         if names:
             families.setdefault(", ".join(names), []).append(unit)
     if not families:
+        why = ", ".join(trace.left_out(units=True)) or "all are spared"
         raise ValueError(
-            f"Model {model.name!r} has no unit that may go: "
-            f"{', '.join(trace.left_out(units=True)) or 'all are spared'}. Prune its "
+            f"Model {model.name!r} has no unit that may go: {why}. Prune its "
             "weights, or pass a model in which fewer layers mix units."
         )
     return {names: np.array(units) for names, units in families.items()}

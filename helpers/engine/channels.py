@@ -207,12 +207,12 @@ class Channels:
 
     def left_out(self, units=False):
         """Layers that pruning weights, or `units`, does not reach: a list."""
-        known = {id(kernel) for kernel in self.kernels.values()}
-        known |= {id(label.variable) for label in self.labels if units}
+        labelled = {id(label.variable) for label in self.labels}
         others = [
             str(step)
             for step in self.steps
-            if any(id(w) not in known for w in step.matrices())
+            if any(id(w) not in labelled for w in step.matrices())
+            and (units or not step.kernels())
         ]
         return list(dict.fromkeys(others)) + self._kept_whole() * units
 

@@ -85,7 +85,7 @@ class Step:
 
 
 class _Whole(Step):
-    """Looks rows up, contracts other axes, works in groups: pruned by weight."""
+    """Looks rows up, contracts other axes, works in groups: weights may go."""
 
     @classmethod
     def claims(cls, layer, shapes):
