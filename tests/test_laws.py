@@ -1,4 +1,4 @@
-"""Laws of pruned networks, each for 500 draws: any layers, weights, masks.
+"""Laws of pruned networks, for any layers, weights and masks that are drawn.
 
 A dozen small architectures are built once, and their weights drawn anew for
 each example; compaction builds a new one each time. What can be trained is
@@ -10,7 +10,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import sparsities
 
@@ -24,7 +24,6 @@ from helpers import (
 from helpers.engine.backend import keras
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
-law = settings(max_examples=500)
 L = keras.layers
 
 
@@ -144,7 +143,6 @@ def images(model, seed=0):
 class TestPruning:
     """What `prune_weights` and `prune_units` take, and what they leave."""
 
-    @law
     @given(models, st.sampled_from(["layer", "global"]), sparsities)
     def test_weights_lose_exactly_their_share(self, model, verb, s):
         """Of each layer, or of all; zeros from before stay beyond that."""
@@ -158,7 +156,6 @@ class TestPruning:
             zeros = sum(np.sum(before[k] == 0) for k in group)
             assert sum(after[k] for k in group) == max(share, zeros)
 
-    @law
     @given(models, sparsities)
     def test_every_layer_loses_exactly_its_share_of_units(self, model, s):
         before = pruning.prunable_kernels(model)
@@ -171,7 +168,6 @@ class TestPruning:
             for bias in pruned.get_layer(name).get_weights()[1:]:
                 assert np.sum(bias[gone] == 0) >= share
 
-    @law
     @given(models, st.sampled_from([*VERBS]), sparsities)
     def test_nothing_else_is_touched(self, model, verb, s):
         kinds = L.Dense | L.Conv2D
@@ -190,7 +186,6 @@ class TestPruning:
                 assert same.all() or part in allowed
                 assert not after[~same].any()
 
-    @law
     @given(models, st.sampled_from([*VERBS]), sparsities, sparsities)
     def test_higher_sparsity_never_keeps_more(self, model, verb, one, other):
         low, high = sorted((float(one), float(other)))
@@ -221,7 +216,6 @@ def masked(draw, names=names, whole=True):
 class TestMasks:
     """What `apply_masks`, `hold_zeros` and `rewind` do to a network."""
 
-    @law
     @given(masked())
     def test_a_mask_is_applied_as_it_is_and_to_nothing_else(self, drawn):
         model, masks = drawn
@@ -237,7 +231,6 @@ class TestMasks:
             for new, b in zip(bias, old_bias, strict=True):
                 assert np.array_equal(new, np.where(units, b, 0))
 
-    @law
     @given(masked())
     def test_a_mask_twice_is_a_mask_once(self, drawn):
         model, masks = drawn
@@ -248,7 +241,6 @@ class TestMasks:
         pruning.hold_zeros(model)
         assert all(map(np.array_equal, once, weights(model)))
 
-    @law
     @given(masked())
     def test_zeros_are_held_against_any_later_change(self, drawn):
         model, masks = drawn
@@ -261,7 +253,6 @@ class TestMasks:
         for name, mask in pruning.masks_of(model).items():
             assert not mask[zeros[name]].any()
 
-    @law
     @given(masked(), st.integers(0, 2**32))
     def test_rewinding_gives_survivors_their_value_and_zeros_none(
         self, drawn, seed
@@ -327,7 +318,6 @@ def chains(draw):
 class TestCompaction:
     """Fewer units, the same outputs."""
 
-    @law
     @given(chains(), st.data())
     def test_outputs_stay_equal(self, model, data):
         kernels = pruning.prunable_kernels(model, include_output=True)
@@ -357,7 +347,6 @@ class TestCompaction:
 class TestFiles:
     """What a saved network keeps, and what equal seeds give."""
 
-    @law
     @given(masked())
     def test_saving_and_loading_keeps_zeros_and_outputs(self, drawn):
         model, masks = drawn
@@ -371,7 +360,6 @@ class TestFiles:
         pruning.hold_zeros(loaded)
         assert all(map(np.array_equal, weights(model), weights(loaded)))
 
-    @law
     @given(st.integers(0, 2**40), st.integers(1, 3), few)
     def test_equal_seeds_give_equal_networks(self, seed, inputs, classes):
         one, again, other = (
