@@ -98,7 +98,7 @@ def _kept(trace, constants):
 def _folded(trace, constants, kept):
     """Pairs of a bias and what it becomes by the constants that are cut."""
     for step, (constant, values) in constants.items():
-        lost = constant & ~kept[step.reads[0]]
+        lost = constant & np.isfinite(values) & ~kept[step.reads[0]]
         if values[lost].any():
             added = values[lost] @ step.matrix().sum(axis=0)[lost]
             yield step.layer.bias, view(step.layer.bias) + added
