@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from strategies import LAYOUTS
@@ -165,7 +165,6 @@ def test_labels_in_a_column_are_labels_too(trained, split):
 tiny = functools.cache(lambda: networks.mlp((4,), inputs=3, classes=3))
 
 
-@settings(max_examples=500)
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 20), st.just(3)),
            elements=st.integers(-50, 50)),

@@ -80,7 +80,7 @@ def _same_layer(layer, changes):
         with keras.saving.custom_object_scope(functions):
             return type(layer).from_config({**layer.get_config(), **changes})
     except Exception as error:  # whatever a reader's layer does
-        if not layer.variables:
+        if not layer.weights:
             return layer
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
