@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from helpers.engine import channels, copying, steps
+from helpers.engine import channels, copying
 from helpers.engine.backend import view
 
 
@@ -55,7 +55,7 @@ def _constants(trace):
     for step in trace.steps:
         places = [constant[n] for n in step.takes]
         values = [tensors[n] for n in step.takes]
-        if isinstance(step, steps.Reader):
+        if step.kernel is not None:
             alone = uses[id(step.layer)] == 1
             found[step] = places[0], _made_up_for(step, values[0], alone)
         made = map(np.asarray, step.run(tensors))
@@ -81,7 +81,7 @@ def _kept(trace, constants):
     """From unit number to whether it stays: what outputs can be traced to."""
     kept, before = trace.held.copy(), -1
     for step in trace.steps:
-        if isinstance(step, steps.Heads):
+        if step.heads is not None:
             kept[step.heads] |= step.wanted_heads()
     while before != kept.sum():
         before = kept.sum()
@@ -98,7 +98,7 @@ def _kept(trace, constants):
 def _folded(trace, constants, kept):
     """Pairs of a bias and what it becomes by the constants that are cut."""
     for step, (constant, values) in constants.items():
-        lost = constant & ~kept[step.reads[0]]
+        lost = constant & np.isfinite(values) & ~kept[step.reads[0]]
         if values[lost].any():
             added = values[lost] @ step.matrix().sum(axis=0)[lost]
             yield step.layer.bias, view(step.layer.bias) + added
@@ -108,7 +108,7 @@ def _refuse_constant(trace):
     dead = [
         step.name
         for step in trace.steps
-        if isinstance(step, steps.Reader) and not step.matrix().any()
+        if step.kernel is not None and not step.matrix().any()
     ]
     name = (dead or sorted(trace.outputs))[0]
     raise ValueError(

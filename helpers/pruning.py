@@ -200,7 +200,7 @@ def prune_weights(model, sparsity, scope="layer"):
     }[scope]
     kernels = prunable_kernels(model)
     masks = select(masking.magnitude_scores(kernels), sparsity)
-    _say(channels.trace(model).without_kernels())
+    _say(channels.trace(model).left_out())
     masks = {name: mask & (kernels[name] != 0) for name, mask in masks.items()}
     return masked(model, masks)
 
@@ -227,7 +227,7 @@ def prune_units(model, sparsity, spare=()):
     for names, units in _families(model, trace, spare).items():
         mask = masking.unit_masks({names: scores[units]}, sparsity)[names]
         kept[units[mask == 0]] = False
-    _say(trace.keeping())
+    _say(trace.left_out(units=True))
     copy = copying.rebuild(model)
     hold(copy, _of_units(channels.trace(copy), kept))
     return copy
@@ -319,9 +319,9 @@ def _families(model, trace, spare):
         if names:
             families.setdefault(", ".join(names), []).append(unit)
     if not families:
+        why = ", ".join(trace.left_out(units=True)) or "all are spared"
         raise ValueError(
-            f"Model {model.name!r} has no unit that may go: "
-            f"{', '.join(trace.keeping()) or 'all are spared'}. Prune its "
+            f"Model {model.name!r} has no unit that may go: {why}. Prune its "
             "weights, or pass a model in which fewer layers mix units."
         )
     return {names: np.array(units) for names, units in families.items()}

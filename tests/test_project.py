@@ -3,10 +3,12 @@
 No test here needs a network, Docker or Node; those are in `codespace/`.
 """
 
+import importlib.metadata
 import json
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
 import types
 
@@ -105,6 +107,27 @@ def test_all_supported_pythons_are_named(path):
     assert f"Python {', '.join(most)} or {last}" in text(path)
 
 
+@pytest.mark.parametrize("missing", ["ensurepip", "venv"])
+def test_the_makefile_names_what_a_python_lacks(tmp_path, missing):
+    """One line, before anything is made; Debian's Python is like that."""
+    (tmp_path / f"{missing}.py").write_text("raise ImportError")
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"\n'
+    )
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    make = ["make", "lab", f"PYTHON={python}", f"VENV={venv}"]
+    done = subprocess.run(
+        make, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    said, *rest = done.stderr.splitlines()
+    assert "install them" in said
+    assert len(rest) == 1  # make's own line
+    assert not venv.exists()
+
+
 def test_the_workflow_runs_the_oldest_and_the_newest_python():
     jobs = yaml.safe_load(text(".github/workflows/test.yml"))["jobs"]
     versions = jobs["test"]["strategy"]["matrix"]["python"]
@@ -183,6 +206,23 @@ def test_no_gpu_libraries_are_locked(platform):
     names = locked(environment(platform, supported()[-1]))
     assert [name for name in names if name.startswith("nvidia")] == []
     assert ("tensorflow-cpu" in names) == (platform == "Linux")
+
+
+def test_the_lock_names_every_extra_that_its_packages_ask_for():
+    """pip before 23.3 takes the newest release of `name[extra]` otherwise."""
+    locked = {canonicalize_name(pin.name): pin.extras for pin, _ in pins()}
+    asked = {
+        (name, asked.name, extra)
+        for distribution in importlib.metadata.distributions()
+        if (name := canonicalize_name(distribution.name)) in locked
+        for asked in map(Requirement, distribution.requires or ())
+        if asked.marker is None
+        or any(asked.marker.evaluate({"extra": e}) for e in {"", *locked[name]})
+        for extra in asked.extras
+    }
+    assert asked
+    missing = [a for a in asked if a[2] not in locked[canonicalize_name(a[1])]]
+    assert missing == []
 
 
 # environment.yml

@@ -1,7 +1,7 @@
 """What cannot be done is refused by name, before anything is changed.
 
-Each law holds for 500 draws of what does not fit. Refused means: a ValueError
-or TypeError of the helpers' own (not one from deep inside NumPy or Keras),
+Each law is tried on draws of what does not fit. Refused means: a ValueError or
+TypeError of the helpers' own (not one from deep inside NumPy or Keras),
 that says what to pass instead; no weight, constraint, optimizer or file has
 changed, and nothing was trained.
 """
@@ -45,10 +45,7 @@ from helpers.engine import caching
 from helpers.engine.backend import keras
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
-law = settings(
-    max_examples=500,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+law = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 OURS = str(pathlib.Path(helpers.__file__).parent)
 L = keras.layers
 X = np.linspace(0, 1, 120, dtype=np.float32).reshape(20, 6)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import sparsities
 
@@ -46,7 +46,6 @@ def test_a_schedule_rises_to_its_final_sparsity_and_stays(sparsity_at):
     assert values[-10:] == [pytest.approx(0.9)] * 10
 
 
-@settings(max_examples=500)
 @given(sparsities, sparsities, st.integers(1, 20), st.integers(0, 20))
 def test_any_schedule_is_a_sparsity_that_never_falls(one, other, n, begin):
     low, high = sorted((float(one), float(other)))

@@ -161,7 +161,7 @@ class Channels:
         for step in self.steps:
             step.reads = [root[units] for units in step.reads]
             step.gives = [root[units] for units in step.gives]
-            if hasattr(step, "heads"):
+            if step.heads is not None:
                 step.heads = root[step.heads]
         return self
 
@@ -205,23 +205,25 @@ class Channels:
         why = {self._why[u] for u in units} - {None, "the output"}
         return next(iter(sorted(why)), None)
 
-    def without_kernels(self):
-        """Layers whose weights no mask reaches."""
-        known = {id(kernel) for kernel in self.kernels.values()}
-        return unique(
+    def left_out(self, units=False):
+        """Layers that pruning weights, or `units`, does not reach: a list."""
+        labelled = {id(label.variable) for label in self.labels}
+        others = [
             str(step)
             for step in self.steps
-            if any(id(w) not in known for w in step.matrices())
-            and not step.kernels()
-        )
+            if any(id(w) not in labelled for w in step.matrices())
+            and (units or not step.kernels())
+        ]
+        return list(dict.fromkeys(others)) + self._kept_whole() * units
 
-    def keeping(self):
-        """Layers with kernels whose units have to stay, and why."""
-        return unique(
-            f"{self._why[label.units[held][0]]} keeps {held.sum()} units of {n}"
-            for n, label in self.given().items()
-            if n not in self.outputs and (held := self.held[label.units]).any()
-        )
+    def _kept_whole(self):
+        """Hidden layers of which units have to stay, and why."""
+        return [
+            f"{self._why[label.units[held][0]]} keeps {held.sum()} units"
+            for name, label in self.given().items()
+            if name not in self.outputs
+            and (held := self.held[label.units]).any()
+        ]
 
     def groups(self):
         """Units of each layer that has some of its own."""
@@ -259,11 +261,6 @@ def is_graph(operation):
     """Whether it is a model that calls its layers as they are connected."""
     stock = keras.Sequential.call, Functional.call
     return isinstance(operation, keras.Model) and type(operation).call in stock
-
-
-def unique(items):
-    """The items in their order, each once."""
-    return list(dict.fromkeys(items))
 
 
 def _fits(wanted, got):

@@ -8,7 +8,7 @@ from helpers.engine import channels
 from helpers.engine.backend import keras, view
 
 
-def rebuild(model, kept=None, values=()):
+def rebuild(model, kept=None, values=(), changes=None):
     """A new model of new layers with the weights and state of `model`.
 
     It is a Sequential or functional model as `model` is, and not compiled.
@@ -17,8 +17,9 @@ def rebuild(model, kept=None, values=()):
         kept: from unit number (see `channels`) to whether it stays.
         values: pairs of a variable and what it is to hold instead, before
             units are cut out of it.
+        changes: from the `id` of a layer to what differs in its configuration.
     """
-    changes, keeps = {}, {}
+    changes, keeps = changes or {}, {}
     if kept is not None:
         trace = channels.trace(model)
         changes = {id(s.layer): s.changes(kept) for s in trace.steps}
@@ -79,7 +80,7 @@ def _same_layer(layer, changes):
         with keras.saving.custom_object_scope(functions):
             return type(layer).from_config({**layer.get_config(), **changes})
     except Exception as error:  # whatever a reader's layer does
-        if not layer.variables:
+        if not layer.weights:
             return layer
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
