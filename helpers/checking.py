@@ -59,10 +59,11 @@ class RevivedWeights(keras.callbacks.Callback):
         super().__init__()
         self.masks, self.steps, self.worst = masks, 0, 0
 
-    def on_train_begin(self, logs=None):
+    def set_model(self, model):
         """Refuse masks that are not the model's, before the first step."""
-        model = getattr(self.model, "student", self.model)
-        self._pairs = pruning.masked_variables(model, self.masks)
+        super().set_model(model)
+        student = getattr(model, "student", model)
+        self._pairs = pruning.masked_variables(student, self.masks)
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at every masked variable."""

@@ -54,13 +54,17 @@ def fit(
         learning_rate = keras.optimizers.schedules.CosineDecay(
             learning_rate, num_steps
         )
-    model.compile(
-        fast.adam(learning_rate, model),
-        loss,
-        metrics=[_accuracy_of(model)],
-        steps_per_execution=fast.steps_per_call(per_epoch, callbacks),
-    )
-    model.optimizer.build(model.trainable_variables)  # half the compile time
+    with model.distribute_strategy.scope():  # one device, or several
+        model.compile(
+            fast.adam(learning_rate, model),
+            loss,
+            metrics=[_accuracy_of(model)],
+            steps_per_execution=fast.steps_per_call(
+                per_epoch, callbacks, model
+            ),
+        )
+        # Once for all, not as a part of the step: half the compile time.
+        model.optimizer.build(model.trainable_variables)
     return model.fit(
         fast.stream(x, y, batch_order(split, num_steps, batch_size, seed)),
         epochs=epochs,

@@ -19,11 +19,6 @@ def test_a_claim_that_does_not_hold_fails_and_shows_why(capsys, holds):
     assert shown == "FAIL  fire is wet (measured: 0.123)\n"
 
 
-def test_zero_counts_are_exact_zeros():
-    kernels = {"a": np.array([[0.0, -0.0], [1e-30, 2.0]]), "b": np.ones(3)}
-    assert checking.zero_counts(kernels) == {"a": 2, "b": 0}
-
-
 def masks_of_hidden(model):
     masks = pruning.masks_of(model)
     return {name: masks[name] for name in masks if name != "output"}

@@ -19,7 +19,7 @@ def adam(learning_rate, model):
     a class of its own, so that saved models can be loaded anywhere.
     """
     optimizer = keras.optimizers.Adam(learning_rate)
-    if model.distribute_strategy.num_replicas_in_sync == 1:
+    if _on_one_device(model):
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         optimizer.update_step = functools.partial(_adam_step, optimizer)
     return optimizer
@@ -30,7 +30,8 @@ def _adam_step(adam, gradient, variable, learning_rate):
 
     Keras' is twelve operations, each of which reads all weights again.
     """
-    if variable.dtype != "float32":
+    sparse = isinstance(gradient, tf.IndexedSlices)  # of an Embedding
+    if sparse or variable.dtype != "float32":
         plain = keras.optimizers.Adam.update_step
         return plain(adam, gradient, variable, learning_rate)
     number = adam._get_variable_index(variable)
@@ -45,18 +46,24 @@ def _adam_step(adam, gradient, variable, learning_rate):
         beta1=adam.beta_1,
         beta2=adam.beta_2,
         epsilon=adam.epsilon,
-        grad=tf.cast(gradient, variable.dtype),
+        grad=gradient,
     )
 
 
-def steps_per_call(per_epoch, callbacks):
+def steps_per_call(per_epoch, callbacks, model):
     """Ten, which is faster, unless somebody has to look in between."""
+    if not _on_one_device(model):
+        return 1
     frequencies = [
         getattr(callback, "frequency", 1)
         for callback in callbacks
         if any(_overrides(callback, name) for name in STEP_METHODS)
     ]
     return math.gcd(per_epoch, 10, *frequencies)
+
+
+def _on_one_device(model):
+    return model.distribute_strategy.num_replicas_in_sync == 1
 
 
 def _overrides(callback, name):
