@@ -1,5 +1,6 @@
 """A Keras model as a LiteRT file, in floats or 8-bit integers; run it."""
 
+import dataclasses
 import inspect
 import json
 import pathlib
@@ -11,10 +12,21 @@ from importlib import metadata
 
 import numpy as np
 
-from helpers import masking, pruning
+from helpers.engine import channels, copying, steps
 from helpers.engine.backend import keras, quiet, tf
+from helpers.engine.doors import (
+    ANY_MODEL,
+    MODEL,
+    ROWS,
+    door,
+    one_of,
+    optional,
+)
 
 KINDS = ("float", "dynamic int8", "full int8")
+OTHER_FLOATS = ("float16", "bfloat16", "float64")  # LiteRT has no layers in
+AT_ONCE = 1000  # rows, when a file is called on many
+RESHAPED = ("DELEGATE", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")
 ALONE = """
 import importlib.abc, json, sys
 ALLOWED = {*sys.stdlib_module_names, "numpy", "ai_edge_litert", "predictor"}
@@ -36,10 +48,95 @@ print(json.dumps(sorted(loaded)))
 """
 
 
+class File:
+    """A LiteRT file, opened: `File(content)(x)` gives its outputs, in floats.
+
+    Where it takes or gives 8-bit integers, its scales and zero points turn
+    numbers into them and back: `x` is scaled as for the float model. One
+    thread; one input and one output.
+
+    Raises:
+        ValueError: not the bytes of a LiteRT file, or rows of another shape
+            than it takes.
+    """
+
+    def __init__(self, content):
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with quiet():
+                self._runs = Interpreter(model_content=content, num_threads=1)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "Expected the bytes of a LiteRT file, got "
+                f"{type(content).__name__} {content!r:.40}. Pass what "
+                "`deploying.convert` returns, or `path.read_bytes()`."
+            ) from error
+        self._entries = self._runs.get_input_details()
+        self._exits = self._runs.get_output_details()
+
+    def __call__(self, x):
+        """The outputs for all rows of `x`."""
+        x = np.asarray(x)
+        parts = np.split(x, range(AT_ONCE, len(x), AT_ONCE))
+        return np.concatenate([self.on(part)() for part in parts])
+
+    def on(self, batch):
+        """A function without arguments: the outputs for `batch`."""
+        if (ends := (len(self._entries), len(self._exits))) != (1, 1):
+            raise ValueError(
+                f"This file has {ends[0]} inputs and {ends[1]} outputs; "
+                "expected one of each. Pass a file with a single output."
+            )
+        call = self._given([_stored(batch, self._entries[0])])
+        return lambda: _floats(call()[0], self._exits[0])
+
+    def gives_probabilities(self):
+        """Whether it ends in a sigmoid or softmax."""
+        names = [op["op_name"] for op in self._runs._get_ops_details()]
+        last = [name for name in names if name not in RESHAPED][-1:]
+        return last in (["LOGISTIC"], ["SOFTMAX"])
+
+    def require_runs(self):
+        """Run it on zeros; raises LiteRT's error where that fails."""
+        zeros = []
+        for entry in self._entries:
+            shape = [n if n > 0 else steps.PROBE for n in _shape(entry)]
+            zeros.append(np.zeros(shape, entry["dtype"]))
+        self._given(zeros)()
+
+    def _given(self, arrays):
+        pairs = [
+            (entry["index"], array)
+            for entry, array in zip(self._entries, arrays, strict=True)
+        ]
+        for index, array in pairs:
+            self._runs.resize_tensor_input(index, array.shape)
+        with quiet():
+            self._runs.allocate_tensors()
+
+        def call():
+            for index, array in pairs:
+                self._runs.set_tensor(index, array)
+            self._runs.invoke()
+            return [self._runs.get_tensor(end["index"]) for end in self._exits]
+
+        return call
+
+
+FILE = dataclasses.replace(
+    ANY_MODEL,
+    fits=lambda value: isinstance(value, bytes | File) or ANY_MODEL.fits(value),
+    expected=f"{ANY_MODEL.expected}, or the bytes of a LiteRT file",
+)
+
+
+@door(model=MODEL, kind=one_of(*KINDS), images=optional(ROWS))
 def convert(model, kind="float", images=None):
     """The bytes of `model` as a LiteRT file (formerly TensorFlow Lite).
 
-    Inputs and outputs stay float32, whatever the kind.
+    Inputs and outputs stay float32, whatever the kind. A network in other
+    floats, such as mixed_float16, is converted from a copy in float32.
 
     Args:
         kind: "float"; "dynamic int8", with weights as 8-bit integers and
@@ -49,11 +146,11 @@ def convert(model, kind="float", images=None):
             as those that the file will see. They decide its scales.
 
     Raises:
-        ValueError: an unknown kind, images that do not fit the model or are
-            missing or not wanted, or a model that cannot be converted.
+        ValueError: images that do not fit the model or are missing or not
+            wanted, or a model that LiteRT cannot run.
     """
-    pruning.require_built(model)
     options = _options(model, kind, images)
+    model = _in_float32(model)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.tflite"
         try:
@@ -61,6 +158,7 @@ def convert(model, kind="float", images=None):
                 model.export(
                     str(path), format="litert", verbose=False, **options
                 )
+            File(path.read_bytes()).require_runs()
         except Exception as error:  # the converter has many ways to fail
             raise _not_converted(model, kind, error) from error
         return path.read_bytes()
@@ -69,41 +167,9 @@ def convert(model, kind="float", images=None):
 def runner(file, batch):
     """A function without arguments: `file`'s outputs for `batch`, 1 thread.
 
-    Raises:
-        ValueError: not the bytes of a LiteRT file, or rows of another shape
-            than it takes.
+    Errors as of `File`.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    batch = masking.require_numbers("`batch`", batch)
-    try:
-        with quiet():
-            interpreter = Interpreter(model_content=file, num_threads=1)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Expected the bytes of a LiteRT file, got {type(file).__name__} "
-            f"{file!r:.40}. Pass what `deploying.convert` returns, or "
-            "`path.read_bytes()`."
-        ) from error
-    entry = interpreter.get_input_details()[0]
-    shape = tuple(entry["shape"][1:].tolist())
-    if shape != batch.shape[1:]:
-        raise ValueError(
-            f"This file takes rows of shape {shape}; got {batch.shape[1:]}. "
-            "Pass the images as the model was trained on."
-        )
-    batch = batch.astype(entry["dtype"], copy=False)
-    interpreter.resize_tensor_input(entry["index"], batch.shape)
-    with quiet():
-        interpreter.allocate_tensors()
-    exit_ = interpreter.get_output_details()[0]["index"]
-
-    def call():
-        interpreter.set_tensor(entry["index"], batch)
-        interpreter.invoke()
-        return interpreter.get_tensor(exit_)
-
-    return call
+    return File(file).on(batch)
 
 
 def run_alone(function, file, x):
@@ -141,9 +207,10 @@ def run_alone(function, file, x):
         return answer, json.loads(done.stdout)
 
 
+@door(model=MODEL)
 def keras_int8(model):
     """A copy of `model`, quantized by Keras' own `quantize("int8")`."""
-    copy = pruning.copy_of(model)
+    copy = copying.rebuild(model)
     with warnings.catch_warnings(action="ignore"):  # input layers have none
         copy.quantize("int8")
     return copy
@@ -151,9 +218,6 @@ def keras_int8(model):
 
 def _options(model, kind, images):
     """What the converter is told, beside the model."""
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise ValueError(f"Unknown kind {kind!r}; pass one of {known}.")
     if (images is None) == (kind == "full int8"):
         got = "none" if images is None else f"shape {np.shape(images)}"
         raise ValueError(
@@ -168,25 +232,30 @@ def _options(model, kind, images):
         return options
     rows = _calibration(model, images)
     return options | {
-        "representative_dataset": lambda: ([row] for row in rows),
+        "representative_dataset": lambda: iter(rows),
         "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     }
 
 
 def _calibration(model, images):
-    """The images one by one, as batches of one."""
-    images = masking.require_numbers("`images`", images).astype(np.float32)
-    if images.shape[1:] != model.input_shape[1:]:
-        raise ValueError(
-            f"Calibration images have shape {images.shape}; the model takes "
-            f"{model.input_shape}. Pass rows of the training set."
-        )
+    """The images one by one, as batches of one, in the model's own type."""
     if not np.isfinite(images).all():
         raise ValueError(
             "Calibration images have NaN or infinite values, from which no "
             "scale can be found. Pass rows of the training set."
         )
-    return images[:, None]
+    dtype = model.inputs[0].dtype
+    rows = channels.trace(model).feed(model, images, rows=1)
+    return [[np.asarray(x, dtype) for x in row.values()] for row in rows]
+
+
+def _in_float32(model):
+    changes = {
+        id(step.layer): {"dtype": "float32"}
+        for step in channels.trace(model).steps
+        if getattr(step.layer, "compute_dtype", None) in OTHER_FLOATS
+    }
+    return copying.rebuild(model, changes=changes) if changes else model
 
 
 def _not_converted(model, kind, error):
@@ -194,9 +263,36 @@ def _not_converted(model, kind, error):
     return ValueError(
         f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
         f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
-        f"{said[:200]} ... Pass a float model of layers that LiteRT has; one "
-        'that Keras has quantized is to be converted before, as "full int8".'
+        f"{said[:200]} ... Pass a float model of layers that LiteRT has."
     )
+
+
+def _stored(batch, entry):
+    """`batch` as the file takes it: by its scale and zero point, if any."""
+    batch, dtype, wanted = np.asarray(batch), entry["dtype"], _shape(entry)
+    if (
+        len(wanted) != batch.ndim
+        or ((wanted > 0) & (wanted != batch.shape)).any()
+    ):
+        raise ValueError(
+            f"This file takes rows of shape {tuple(wanted[1:].tolist())}; got "
+            f"{batch.shape[1:]}. Pass the images as the model was trained on."
+        )
+    scale, zero = entry["quantization"]
+    if scale:
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        batch = np.clip(np.rint(batch / scale + zero), least, most)
+    return np.ascontiguousarray(batch, dtype)
+
+
+def _shape(entry):
+    """What it takes; any number of rows, and -1 where a size is not fixed."""
+    return np.array([-1, *entry["shape_signature"][1:]])
+
+
+def _floats(outputs, exit_):
+    scale, zero = exit_["quantization"]
+    return (outputs.astype("float32") - zero) * scale if scale else outputs
 
 
 def _homes():

@@ -28,7 +28,7 @@ import pandas as pd
 
 from helpers import (
     checking, datasets, deploying, experiments, measuring, plotting, pruning,
-    sliders, studying, training,
+    sliders, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -76,7 +76,7 @@ for name, network in pair.items():
 costs = pd.DataFrame([measuring.cost(m) for m in pair.values()], list(pair))
 costs["accuracy"] = [measuring.accuracy(m, *test) for m in pair.values()]
 for size in (1, 100):
-    costs[f"ms, {size}"] = measuring.latency(pair, test[0], size)["ms"]
+    costs[f"ms, {size}"] = timing.latency(pair, test[0], size)["ms"]
 costs[["bytes", "zipped_bytes", "accuracy", "ms, 1", "ms, 100"]].round(4)
 
 # %%
@@ -110,7 +110,7 @@ turns = {"runtime": "litert", "repeats": 50, "calls_per_turn": 20}
 table = pd.DataFrame({"bytes": {k: len(file) for k, file in kinds.items()}})
 table["accuracy"] = [measuring.accuracy(f, *test) for f in kinds.values()]
 for size in (1, 100):
-    timed = measuring.latency(kinds, test[0], size, **turns)
+    timed = timing.latency(kinds, test[0], size, **turns)
     table[f"ms, {size}"], table[f"speed-up, {size}"] = (
         timed["ms"], timed["speed_up"],
     )  # fmt: skip
@@ -273,7 +273,7 @@ result = pd.DataFrame({
     "zipped": {n: len(zlib.compress(f)) for n, f in files.items()},
 })  # fmt: skip
 times = {
-    size: measuring.latency(files, test[0], size, **turns) for size in (1, 100)
+    size: timing.latency(files, test[0], size, **turns) for size in (1, 100)
 }
 result["MACs"] = [counted["macs"].get(n, 0) for n in files]
 result.loc["quantized", "MACs"] = counted["macs"]["full"]
@@ -440,7 +440,7 @@ def look(budget, data, kinds=("float", "full int8")):
 # %% tags=["nbval-ignore-output"]
 budgets = (65, 130, 190, 220, 450, 700, 1700, 2500, 10_000)
 latency = {
-    name: measuring.latency(
+    name: timing.latency(
         {about: c[1] for about, c in chosen.items()}, test[0], 1, **turns
     )
     for name, chosen in candidates.items()

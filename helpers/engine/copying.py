@@ -8,7 +8,7 @@ from helpers.engine.backend import keras, view
 from helpers.engine.tracing import is_graph, trace
 
 
-def rebuild(model, kept=None, values=()):
+def rebuild(model, kept=None, values=(), changes=None):
     """A new model of new layers with the weights and state of `model`.
 
     It is a Sequential or functional model as `model` is, and not compiled.
@@ -17,8 +17,9 @@ def rebuild(model, kept=None, values=()):
         kept: from unit number (see `channels`) to whether it stays.
         values: pairs of a variable and what it is to hold instead, before
             units are cut out of it.
+        changes: from the `id` of a layer to what differs in its configuration.
     """
-    changes, keeps = {}, {}
+    changes, keeps = changes or {}, {}
     if kept is not None:
         found = trace(model)
         changes = {id(s.layer): s.changes(kept) for s in found.steps}

@@ -232,6 +232,13 @@ def _why_no_model(value):
             "layers read",
             "Pass a `keras.Sequential` or a functional model.",
         )
+    return None
+
+
+def _why_not_floats(value):
+    """The same of a model whose weights are to be looked at."""
+    if why := _why_no_model(value):
+        return why
     for layer in value._flatten_layers():
         kind = getattr(layer, "quantization_mode", None)
         if kind or getattr(layer, "lora_enabled", False):
@@ -243,12 +250,17 @@ def _why_no_model(value):
     return None
 
 
-MODEL = Kind(
-    lambda value: _why_no_model(value) is None,
-    "a Keras model that is built, Sequential or functional",
-    lambda value: _why_no_model(value)[1],
-    lambda value: _why_no_model(value)[0],
-)
+def _model(why):
+    return Kind(
+        lambda value: why(value) is None,
+        "a Keras model that is built, Sequential or functional",
+        lambda value: why(value)[1],
+        lambda value: why(value)[0],
+    )
+
+
+MODEL = _model(_why_not_floats)
+ANY_MODEL = _model(_why_no_model)  # quantized, too: it is only run
 MASKS = Kind(
     lambda value: isinstance(value, dict),
     "a dict from layer name to mask",
@@ -260,4 +272,18 @@ SPLIT = Kind(
     "a `datasets.Split`",
     'Pass e.g. `datasets.load("mnist")`, or your own arrays as '
     f"`datasets.Split({', '.join(PARTS)})`.",
+)
+
+
+def _several(value):
+    arrays = isinstance(value, list | tuple) and all(
+        isinstance(part, np.ndarray) and _is_real(part) for part in value
+    )
+    return arrays and len(value) > 0
+
+
+INPUTS = dataclasses.replace(
+    ROWS,
+    fits=lambda value: ROWS.fits(value) or _several(value),
+    expected=f"{ROWS.expected}, or a list of them, one per input",
 )

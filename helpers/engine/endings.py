@@ -1,6 +1,7 @@
 """What a network says at its end: logits or probabilities, of one output."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -46,8 +47,26 @@ def require_one_output(model):
         )
 
 
+def labels(y, shape):
+    """`y` as classes, if it has one for each row of outputs of `shape`."""
+    y, classes = np.asarray(y), max(2, shape[-1])  # a sigmoid tells two apart
+    if y.shape == (*shape[:-1], classes):
+        raise ValueError(
+            f"`y` has shape {y.shape}, one-hot? Pass "
+            f"`y.argmax(axis={y.ndim - 1})`."
+        )
+    known, rows = np.isin(y, np.arange(classes)), math.prod(shape[:-1])
+    if y.size == rows and known.all():
+        return y.reshape(shape[:-1])
+    raise ValueError(
+        f"`y` holds a class from 0 to {classes - 1} for each of {rows} rows; "
+        f"got {y.size}, {np.sum(~known)} of them out of range. Pass the "
+        "labels of the same rows, such as `split.y_test`."
+    )
+
+
 def _spread(shape):
     """Numbers from -9 to 9 in any order, for some rows."""
     shape = (ROWS, *(n or steps.PROBE for n in shape[1:]))
-    numbers = np.linspace(-9, 9, np.prod(shape), dtype="float32")
+    numbers = np.linspace(-9, 9, math.prod(shape), dtype="float32")
     return np.random.default_rng(0).permutation(numbers).reshape(shape)

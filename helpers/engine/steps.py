@@ -172,6 +172,8 @@ class Reader(Step):
 
     def macs(self):
         """The kernel's size at every position: of what a transposed reads."""
+        if isinstance(self.layer, L.EinsumDense):
+            return _einsum_macs(self.layer, self.shapes[0], self.shape)
         transposed = isinstance(self.layer, TRANSPOSED)
         shape = self.shapes[0] if transposed else self.shape
         return _at_each_position(self.kernel, self.layer, shape)
@@ -272,6 +274,9 @@ class _Scale(Step):
         gamma = getattr(self.layer, "gamma", None)
         return [inputs[0] if gamma is None else inputs[0] | (view(gamma) == 0)]
 
+    def macs(self):
+        return 0  # as activations, which multiply once, too
+
 
 class _Heads(Step):
     """Attention whose heads are units: each may go as a whole."""
@@ -312,8 +317,10 @@ class _Heads(Step):
         return {"num_heads": int(kept[self.heads].sum())}
 
     def macs(self):
-        query, value = (math.prod(x[1:-1]) for x in self.shapes[:2])
-        key = math.prod(self.shapes[-1][1:-1])
+        query, value, key = (
+            _product(self.layer, self.shapes[number][1:-1])
+            for number in (0, 1, -1)
+        )
         kernels = [part.kernel.shape for part in self.parts().values()]
         calls = zip(kernels, (query, key, value, query), strict=True)
         projections = sum(math.prod(kernel) * n for kernel, n in calls)
@@ -465,11 +472,14 @@ def _equation(layer):
 def _einsum_macs(layer, shape, out_shape):
     """The product of all lengths that the equation names, but of the batch."""
     read, kernel, out = _equation(layer)
+    dots = "0123456789"[: len(shape) - len(read.replace("...", ""))]
     sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
     for letters, lengths in ((read, shape), (out, out_shape)):
-        named = reversed(letters.replace("...", ""))
-        sizes |= dict(zip(named, reversed(lengths), strict=False))
-    return math.prod(n for letter, n in sizes.items() if letter != read[0])
+        letters = letters.replace("...", dots)
+        for letter, length in zip(letters, lengths, strict=True):
+            sizes[letter] = sizes.get(letter) or length
+    sizes.pop(read.replace("...", dots)[0])
+    return _product(layer, sizes.values())
 
 
 def _channels_last(layer):
@@ -479,9 +489,13 @@ def _channels_last(layer):
 def _at_each_position(kernel, layer, shape):
     """Multiplications of all of a kernel's weights at all positions."""
     positions = shape[1:-1] if _channels_last(layer) else shape[2:]
-    if None in positions:
+    return math.prod(kernel.shape) * _product(layer, positions)
+
+
+def _product(layer, lengths):
+    if None in lengths:
         raise ValueError(
-            f"Layer {layer.name!r} works on {shape[1:]}, whose size is not "
-            "fixed. Pass a model whose `Input` has a fixed shape."
+            f"Layer {layer.name!r} works on a size that is not fixed. Pass a "
+            "model whose `Input` has a fixed shape."
         )
-    return math.prod(kernel.shape) * math.prod(positions)
+    return math.prod(lengths)
