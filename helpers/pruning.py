@@ -242,14 +242,11 @@ def _kernels(model, include_output):
 
 def _unit_norms(channels):
     """The L2 norm of each unit over all the kernels that give it."""
-    kernels = {id(kernel) for kernel in channels.kernels.values()}
     squares = np.zeros(len(channels.held))
-    for label in channels.labels:
-        if label.own and id(label.variable) in kernels:
-            columns = np.moveaxis(view(label.variable), label.axis, -1)
-            path = label.variable.path
-            norms = masking.unit_scores({path: columns})[path]
-            np.add.at(squares, label.units, norms**2)
+    for name, label in channels.columns.items():
+        columns = np.moveaxis(view(label.variable), label.axis, -1)
+        norms = masking.unit_scores({name: columns})[name]
+        np.add.at(squares, label.units, norms**2)
     return np.sqrt(squares)
 
 

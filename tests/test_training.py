@@ -13,7 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import checking, measuring, networks, pruning, training
+from helpers import (
+    checking,
+    masking,
+    measuring,
+    networks,
+    pruning,
+    training,
+)
 from helpers.engine.backend import keras
 
 FILES = ["history.csv", "initial.keras", "model.keras"]
@@ -122,7 +129,7 @@ def test_each_round_leaves_the_same_fraction(
         wanted = 1 - (1 - final) ** (number / rounds)
         zeros = sum(round(wanted * size) for size in sizes.values())
         assert sparsity == pytest.approx(zeros / sum(sizes.values()))
-    counts = checking.zero_counts(kernels_of(pruned))
+    counts = masking.zero_counts(kernels_of(pruned))
     assert sum(counts.values()) == zeros
 
 

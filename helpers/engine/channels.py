@@ -50,14 +50,15 @@ class Channels:
     results: list
 
     def __post_init__(self):
-        """Find which units are held, and from layer name those it gives."""
+        """Which units are held; by layer name, the label of those it gives."""
         self.held = np.array([reason is not None for reason in self.why], bool)
-        own = {id(x.variable): x.units for x in self.labels if x.own}
-        self.given = {
+        own = {id(x.variable): x for x in self.labels if x.own}
+        self.columns = {
             name: own[id(kernel)]
             for name, kernel in self.kernels.items()
             if id(kernel) in own
         }
+        self.given = {n: label.units for n, label in self.columns.items()}
 
     def prunable(self, include_output=False):
         """From layer name to its kernel; output layers only if asked for."""
@@ -90,7 +91,10 @@ class Channels:
     def nothing(self):
         """Zeros for one row of each input, by tensor number."""
         return {
-            number: np.zeros([1, *(n or steps.PROBE for n in shape[1:])], dtype)
+            number: np.zeros(
+                [1, *(n or steps.PROBE for n in shape[1:])],
+                bytes if dtype == "string" else dtype,
+            )
             for number, (shape, dtype) in self.inputs.items()
         }
 
