@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from helpers import datasets, masking, measuring, networks, pruning
+from helpers.engine import holding
 from helpers.engine.backend import keras, tf
 from helpers.engine.caching import (
     cache_folder,
@@ -168,9 +169,9 @@ def rewind(model, to):
     _require_same_shapes(model, to)
     FINITE.check("to", pruning.prunable_kernels(to, include_output=True))
     zeros = pruning.zeros_of(model)
-    pruning.hold(model, zeros)  # or refuse it now
+    holding.hold(model, zeros)  # or refuse it now
     model.set_weights(to.get_weights())
-    pruning.hold(model, zeros)
+    holding.hold(model, zeros)
 
 
 def _require_same_shapes(model, to):

@@ -215,8 +215,8 @@ FUNCTION = Kind(callable, "a function", "Pass one, without calling it.")
 
 def _why_no_model(value):
     """What is wrong with a model, and what to pass; None if it is one."""
-    from helpers.engine import channels
     from helpers.engine.backend import keras
+    from helpers.engine.tracing import is_graph
 
     package = type(value).__module__.split(".")[0]
     if package == "tf_keras":
@@ -226,7 +226,7 @@ def _why_no_model(value):
     if not value.built:
         hint = "Give it an `Input` layer, or call it once on data."
         return f"{value.name!r}, which has no weights yet", hint
-    if not channels.is_graph(value) or not value.inputs:
+    if not is_graph(value) or not value.inputs:
         return (
             f"a {type(value).__name__}, which decides in Python what its "
             "layers read",
