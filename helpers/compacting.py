@@ -4,10 +4,13 @@ import collections
 
 import numpy as np
 
-from helpers.engine import channels, copying
+from helpers.engine import copying
 from helpers.engine.backend import view
+from helpers.engine.doors import MODEL, door
+from helpers.engine.tracing import trace as traced
 
 
+@door(model=MODEL)
 def compact(model):
     """A plain, smaller Keras model without the units that do nothing.
 
@@ -24,21 +27,18 @@ def compact(model):
     Raises:
         ValueError: a network whose outputs do not depend on its inputs.
     """
-    trace = channels.trace(model)
+    trace = traced(model)
     constants = _constants(trace)
     kept = _kept(trace, constants)
     return copying.rebuild(model, kept, _folded(trace, constants, kept))
 
 
+@door(model=MODEL)
 def live_units(model):
     """How many units of each hidden layer `compact` would keep, by name."""
-    trace = channels.trace(model)
-    kept, given = _kept(trace, _constants(trace)), trace.given()
-    return {
-        name: int(kept[given[name].units].sum())
-        for name in trace.prunable()
-        if name in given
-    }
+    trace = traced(model)
+    kept = _kept(trace, _constants(trace))
+    return {name: int(kept[u].sum()) for name, u in trace.hidden().items()}
 
 
 def _constants(trace):
@@ -48,7 +48,7 @@ def _constants(trace):
     varies. Of places that may not be left out, because the reader could not
     make up for them, the value is NaN.
     """
-    tensors = {n: np.zeros(shape, dtype) for n, shape, dtype in trace.entries()}
+    tensors = trace.nothing()
     constant = {n: np.zeros(x.shape[-1], bool) for n, x in tensors.items()}
     uses = collections.Counter(id(step.layer) for step in trace.steps)
     found = {}
@@ -89,9 +89,9 @@ def _kept(trace, constants):
             constant, values = constants[step]
             needed = step.wanted(kept) & ~(constant & np.isfinite(values))
             kept[step.reads[0][needed]] = True
-        for units in trace.groups():
-            if not kept[units].any():  # no layer is left without any
-                kept[units[0]] = True
+        for label in trace.labels:  # no layer is left without any
+            if label.own and not kept[label.units].any():
+                kept[label.units[0]] = True
     return kept
 
 

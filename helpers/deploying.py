@@ -12,7 +12,7 @@ from importlib import metadata
 
 import numpy as np
 
-from helpers.engine import channels, copying, steps
+from helpers.engine import copying, steps
 from helpers.engine.backend import keras, quiet, tf
 from helpers.engine.doors import (
     ANY_MODEL,
@@ -22,6 +22,7 @@ from helpers.engine.doors import (
     one_of,
     optional,
 )
+from helpers.engine.tracing import trace
 
 KINDS = ("float", "dynamic int8", "full int8")
 OTHER_FLOATS = ("float16", "bfloat16", "float64")  # LiteRT has no layers in
@@ -228,7 +229,7 @@ def _options(model, kind, images):
             "scale can be found. Pass rows of the training set."
         )
     images = np.asarray(images, model.inputs[0].dtype)
-    rows = channels.trace(model).feed(model, images, rows=1)
+    rows = trace(model).feed(images, rows=1)
     rows = [list(row.values()) for row in rows]
     return options | {
         "representative_dataset": lambda: iter(rows),
@@ -239,7 +240,7 @@ def _options(model, kind, images):
 def _in_float32(model):
     changes = {
         id(step.layer): {"dtype": "float32"}
-        for step in channels.trace(model).steps
+        for step in trace(model).steps
         if getattr(step.layer, "compute_dtype", None) in OTHER_FLOATS
     }
     return copying.rebuild(model, changes=changes) if changes else model

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers import deploying
-from helpers.engine import channels, copying, endings
+from helpers.engine import copying, endings
 from helpers.engine.backend import keras, view
 from helpers.engine.doors import ANY_MODEL, INPUTS, ROWS, door
+from helpers.engine.tracing import trace
 from helpers.fitting import loss_of
 
 OUTPUTS_AT_ONCE = 10**7  # of the widest layer: 40 MB
@@ -61,7 +62,7 @@ def macs_per_layer(model):
             used, or whose input has no fixed size.
     """
     macs = {}
-    for step in channels.trace(model).steps:
+    for step in trace(model).steps:
         if (number := step.macs()) is None:
             raise ValueError(
                 f"How often layer {step} multiplies with its weights is not "
@@ -79,12 +80,11 @@ def readings(model, x, y):
     Weights and units are those of the layers that may be pruned; a unit is
     left as long as a weight leads to it.
     """
-    trace = channels.trace(model)
-    left = {name: view(k) != 0 for name, k in trace.prunable().items()}
+    known = trace(model)
+    left = {name: view(k) != 0 for name, k in known.prunable().items()}
     units = [
-        _leads_to(left[name], label.axis)
-        for name, label in trace.given().items()
-        if name in left
+        _leads_to(left[name], known.columns[name].axis)
+        for name in known.hidden()
     ]
     return {
         "accuracy": accuracy(model, x, y),
@@ -139,7 +139,7 @@ def _outputs(model, x):
     several = len(model.inputs) > 1
     x = list(map(np.asarray, x)) if several else np.asarray(x)
     parts = []
-    for rows in channels.trace(model).feed(model, x, _at_once(model, x)):
+    for rows in trace(model).feed(x, _at_once(model, x)):
         rows = list(rows.values())
         said = model(rows if several else rows[0], training=False)
         parts.append(keras.ops.cast(*keras.tree.flatten(said), "float32"))
@@ -154,7 +154,7 @@ def _at_once(model, x):
     largest = max([1, *(n for a in keras.tree.flatten(x) for n in a.shape[1:])])
     widest = max(
         math.prod(n or largest for n in step.shape[1:])
-        for step in channels.trace(model).steps
+        for step in trace(model).steps
     )
     return max(1, OUTPUTS_AT_ONCE // widest)
 

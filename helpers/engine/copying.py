@@ -4,8 +4,8 @@ import tempfile
 
 import numpy as np
 
-from helpers.engine import channels
 from helpers.engine.backend import keras, view
+from helpers.engine.tracing import is_graph, trace
 
 
 def rebuild(model, kept=None, values=(), changes=None):
@@ -21,9 +21,9 @@ def rebuild(model, kept=None, values=(), changes=None):
     """
     changes, keeps = changes or {}, {}
     if kept is not None:
-        trace = channels.trace(model)
-        changes = {id(s.layer): s.changes(kept) for s in trace.steps}
-        for label in trace.labels:
+        found = trace(model)
+        changes = {id(s.layer): s.changes(kept) for s in found.steps}
+        for label in found.labels:
             axes = keeps.setdefault(id(label.variable), [])
             axes.append((label.axis, kept[label.units]))
     twins, initializers = {}, []
@@ -43,7 +43,7 @@ def _built(model, twins, changes, initializers):
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an operation has no state
         if id(layer) not in twins:
-            if channels.is_graph(layer):
+            if is_graph(layer):
                 new = _built(layer, twins, changes, initializers)
             else:
                 new = _same_layer(layer, changes.get(id(layer), {}))
@@ -105,7 +105,7 @@ def _without_initial_weights(layer):
 
 def _carry_over(old, new, keeps, values):
     """Weights and other state, by the layers' own means; cut where asked."""
-    if channels.is_graph(old) or old is new:
+    if is_graph(old) or old is new:
         return
     pairs = zip(old._flatten_layers(), new._flatten_layers(), strict=True)
     for one, other in pairs:

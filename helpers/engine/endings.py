@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from helpers.engine import channels, steps
+from helpers.engine import steps
+from helpers.engine.tracing import trace
 
 ROWS = 16  # so many that logits of them all are never in [0, 1]
 
@@ -18,14 +19,14 @@ def gives_probabilities(model):
     function of the reader's own, in nested models, too, or an average of
     several.
     """
-    trace = channels.trace(model)
-    makers = {n: step for step in trace.steps for n in step.makes}
-    entries = {number: shape for number, shape, _ in trace.entries()}
+    found = trace(model)
+    makers = {n: step for step in found.steps for n in step.makes}
+    entries = found.nothing()
 
     @functools.cache
     def value(number):
         if number in entries:
-            return _spread(entries[number])
+            return _spread(entries[number].shape)
         step, layer = makers[number], makers[number].layer
         if getattr(layer, "weights", ()):
             activation = getattr(layer, "activation", None) or np.asarray
@@ -33,7 +34,7 @@ def gives_probabilities(model):
         made = step.run({n: value(n) for n in step.takes})
         return np.asarray(made[step.makes.index(number)])
 
-    outputs = value(trace.results[0])
+    outputs = value(found.results[0])
     return bool(((outputs >= 0) & (outputs <= 1)).all())
 
 

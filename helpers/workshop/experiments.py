@@ -27,6 +27,7 @@ from helpers import (
     training,
 )
 from helpers.engine.backend import keras
+from helpers.workshop import running
 
 RESULTS = pathlib.Path(__file__).parents[2] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -369,7 +370,7 @@ def main(arguments=None):
             for sample in sources
             for experiment, axes in STUDIES[name]
         ]
-        studying.write(
+        running.write(
             pd.concat(tables),
             RESULTS / f"{name}.csv",
             f"python -m helpers.workshop.experiments {name}",
@@ -404,6 +405,6 @@ def _baseline(split, seed, widths=networks.WIDTHS, **options):
 
 
 if __name__ == "__main__":
-    from helpers import experiments  # by a name that workers can import
+    from helpers.workshop import experiments  # so that workers find it
 
     experiments.main()

@@ -10,8 +10,7 @@ import tempfile
 import pytest
 import workload
 
-from helpers import studying
-from helpers.workshop import building
+from helpers.workshop import building, running
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -102,13 +101,13 @@ def test_what_cannot_be_written_leaves_the_old_file(disk):
     path = folder / "study.csv"
     about = {"data": "mnist", "source": "sample"}
     small, large = (
-        studying.pd.DataFrame({"seed": range(size), **about})
+        running.pd.DataFrame({"seed": range(size), **about})
         for size in (9, 9999)
     )
-    studying.write(small, path, "make")
+    running.write(small, path, "make")
     before = path.read_text()
     with pytest.raises(OSError, match=r"No space left.*study\.csv"):
-        studying.write(large, path, "make")
+        running.write(large, path, "make")
     assert path.read_text() == before
     assert list(folder.iterdir()) == [path]
 
