@@ -6,9 +6,11 @@ import numpy as np
 
 from helpers.engine import copying
 from helpers.engine.backend import view
+from helpers.engine.doors import MODEL, door
 from helpers.engine.tracing import trace as traced
 
 
+@door(model=MODEL)
 def compact(model):
     """A plain, smaller Keras model without the units that do nothing.
 
@@ -31,6 +33,7 @@ def compact(model):
     return copying.rebuild(model, kept, _folded(trace, constants, kept))
 
 
+@door(model=MODEL)
 def live_units(model):
     """How many units of each hidden layer `compact` would keep, by name."""
     trace = traced(model)

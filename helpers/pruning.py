@@ -13,7 +13,6 @@ from helpers import masking
 from helpers.engine import copying, holding
 from helpers.engine.backend import view
 from helpers.engine.doors import (
-    FINITE,
     MASKS,
     MODEL,
     ROWS,
@@ -157,6 +156,7 @@ def prune_units(model, sparsity, spare=()):
     Raises:
         ValueError: no unit may go, or a layer would lose its last one.
     """
+    _kernels(model, include_output=True)  # or refuse a model without any
     channels = trace(model)
     kept, scores = np.ones(len(channels.held), bool), _unit_norms(channels)
     families = channels.families(_require_known(channels, spare))
@@ -198,7 +198,8 @@ def activation_scores(model, x):
     total, count = np.zeros((2, len(channels.held)))
     for tensors in channels.feed(x):
         for step in channels.steps:
-            for number, units in step.inputs() if step.kernels() else ():
+            if step.kernel is not None:
+                (number,), (units,) = step.takes, step.reads
                 read = np.abs(np.asarray(tensors[number], np.float64))
                 read = read.reshape(-1, len(units))
                 np.add.at(total, units, read.sum(axis=0))
@@ -251,9 +252,13 @@ def _unit_norms(channels):
 
 
 def _require_finite(kernels, names):
-    found = {name: view(kernels[name]) for name in names if name in kernels}
-    if found:
-        FINITE.check("model", found)
+    for name in names:
+        if name in kernels and not np.isfinite(view(kernels[name])).all():
+            raise ValueError(
+                f"Layer {name!r} has NaN or infinite weights, which cannot be "
+                "ranked. Check the training that made them (a learning rate "
+                "too high?)."
+            )
 
 
 def _require_known(channels, spare):

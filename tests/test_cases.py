@@ -117,7 +117,7 @@ def test_a_head_that_starts_at_zero_learns():
     model = sequence(L.Dense(16, "relu"), head)
     with pytest.warns(UserWarning, match="'head' is all zero"):
         tuned = training.fine_tune(model, SPLIT, 5)
-    assert tuned.get_layer("head").kernel.numpy().all()
+    assert tuned.get_layer("head").kernel.numpy().any(axis=0).all()
 
 
 # Which layers, which units

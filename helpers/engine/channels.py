@@ -126,8 +126,8 @@ class Channels:
         unknown = [
             str(step)
             for step in self.steps
-            if any(id(w) not in labelled for w in step.matrices())
-            and (units or not step.kernels())
+            if (units or not step.kernels())
+            and any(id(w) not in labelled or not units for w in step.matrices())
         ]
         whole = [
             f"{self.why[own[held][0]]} keeps {held.sum()} units of {name}"
