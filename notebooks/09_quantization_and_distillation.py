@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import (
-    checking, datasets, deploying, experiments, measuring, plotting, pruning,
-    sliders, studying, timing, training,
+    checking, compacting, datasets, deploying, distilling, measuring,
+    plotting, pruning, sliders, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -173,9 +173,12 @@ for name, loss in losses.items():
 # hidden layer spared. *Will the teacher, its own uncut baseline, help?*
 
 # %% tags=["nbval-ignore-output"]
+masked = pruning.prune_units(baseline, sparsity=0.85, spare=["hidden_4"])
+cut = compacting.compact(masked)
+teaching = {"temperature": 2.0, "weight": 0.5}
 students = {
-    taught: experiments.student_after(split, 0, "cut", taught)
-    for taught in (False, True)
+    False: training.fine_tune(cut, split, **recipe),
+    True: distilling.distill(baseline, cut, split, **recipe, **teaching),
 }
 {t: measuring.accuracy(m, *test) for t, m in students.items()}
 
@@ -398,8 +401,8 @@ for name, data in splits.items():
     for sparsity in training.progress((0, 0.7, 0.85, 0.9, 0.95), name):
         cut = start
         if sparsity:
-            cut = experiments.cut_units(start, sparsity)
-            steps = data.steps(1000)
+            cut = pruning.prune_units(start, sparsity, spare=["hidden_4"])
+            cut, steps = compacting.compact(cut), data.steps(1000)
             cut = training.fine_tune(cut, data, steps, learning_rate=2e-3)
         for kind, few in {
             "float": None,
