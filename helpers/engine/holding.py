@@ -147,7 +147,8 @@ def _require_mask(channels, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
-    if mask.ndim == 1 and (why := channels.mixed_by(units[mask == 0])):
+    why = mask.ndim == 1 and channels.mixed_by(units[mask == 0])
+    if why and name not in channels.outputs:
         raise ValueError(
             f"Units of {name!r} have to stay: {why} keeps all of them. Pass a "
             f"mask of weights, of shape {shape}."
