@@ -88,8 +88,8 @@ def readings(model, x, y):
     ]
     return {
         "accuracy": accuracy(model, x, y),
-        "weights left": sum(map(np.count_nonzero, left.values())),
-        "units left": sum(map(np.count_nonzero, units)),
+        "weights left": int(sum(map(np.count_nonzero, left.values()))),
+        "units left": int(sum(map(np.count_nonzero, units))),
         "MACs": sum(macs_per_layer(model).values()),
     }
 
