@@ -148,14 +148,7 @@ def convert(model, kind="float", images=None):
                 )
             File(path.read_bytes())  # it can be run
         except Exception as error:  # the converter has many ways to fail
-            said = str(error.__cause__ or error) or type(error).__name__
-            raise ValueError(
-                f"Model {model.name!r} cannot be converted to LiteRT ({kind}) "
-                f"by TensorFlow {tf.__version__} with Keras "
-                f"{keras.__version__}: {said.splitlines()[0][:200]} ... Pass a "
-                "float model of layers that LiteRT has, such as an LSTM with "
-                "`unroll=True`."
-            ) from error
+            raise _not_converted(model, kind, error) from error
         return path.read_bytes()
 
 
@@ -223,6 +216,15 @@ def _options(model, kind, images):
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
     if kind != "full int8":
         return options if kind == "dynamic int8" else {}
+    rows = _calibration(model, images)
+    return options | {
+        "representative_dataset": lambda: iter(rows),
+        "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
+    }
+
+
+def _calibration(model, images):
+    """The images in batches of one, in the model's own type."""
     if not np.isfinite(images).all():
         raise ValueError(
             "Calibration images have NaN or infinite values, from which no "
@@ -230,11 +232,7 @@ def _options(model, kind, images):
         )
     images = np.asarray(images, model.inputs[0].dtype)
     rows = trace(model).feed(images, rows=1)
-    rows = [list(row.values()) for row in rows]
-    return options | {
-        "representative_dataset": lambda: iter(rows),
-        "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
-    }
+    return [list(row.values()) for row in rows]
 
 
 def _in_float32(model):
@@ -244,6 +242,16 @@ def _in_float32(model):
         if getattr(step.layer, "compute_dtype", None) in OTHER_FLOATS
     }
     return copying.rebuild(model, changes=changes) if changes else model
+
+
+def _not_converted(model, kind, error):
+    said = str(error.__cause__ or error) or type(error).__name__
+    return ValueError(
+        f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
+        f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
+        f"{said.splitlines()[0][:200]} ... Pass a float model of layers that "
+        "LiteRT has, such as an LSTM with `unroll=True`."
+    )
 
 
 def _stored(batch, entry):
