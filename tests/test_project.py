@@ -511,7 +511,7 @@ FORBIDDEN = {
     "pickles": (
         r"allow_pickle=(?!False)|\b(cloud)?pickle\b|\bdill\b|joblib\.load"
     ),
-    "unsafe models": r"safe_mode=|enable_unsafe|\.h5\b|load_weights",
+    "unsafe models": r"safe_mode=|enable_unsafe|\.h5\b",
     "shells": (  # a program is run as a list of arguments, or not at all
         r"subprocess\.(?!run\(\s*\[)|os\.(system|popen|exec)|shell=|get_ipython"
     ),
