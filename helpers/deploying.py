@@ -26,26 +26,24 @@ from helpers.engine.tracing import trace
 
 KINDS = ("float", "dynamic int8", "full int8")
 OTHER_FLOATS = ("float16", "bfloat16", "float64")  # LiteRT has no layers in
+PACKAGES = ("ai-edge-litert", "numpy")  # all that is there alone
 AT_ONCE = 1000  # rows, when a file is called on many
 RESHAPED = ("DELEGATE", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")
 ALONE = """
 import importlib.abc, json, sys
-ALLOWED = {*sys.stdlib_module_names, "numpy", "ai_edge_litert", "predictor"}
+ALLOWED = {*sys.stdlib_module_names, "numpy", "ai_edge_litert"}
 class Only(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] not in ALLOWED:
             raise ImportError(f"{name!r} is not here, only LiteRT and NumPy")
 sys.meta_path.insert(0, Only())
-function, folder = sys.argv[1:3]
-sys.path += sys.argv[3:]
+sys.path += sys.argv[1:]
 import numpy as np
-answer = getattr(__import__("predictor"), function)(
-    f"{folder}/model.tflite", np.load(f"{folder}/x.npy", allow_pickle=False)
-)
-np.save(f"{folder}/answer.npy", answer)
-loaded = {name.split(".")[0] for name in sys.modules}
-loaded -= {*sys.stdlib_module_names, "__main__", "predictor"}
-print(json.dumps(sorted(loaded)))
+SOURCE
+x = np.load("x.npy", allow_pickle=False)
+np.save("answer.npy", FUNCTION("model.tflite", x))
+loaded = {name.split(".")[0] for name in sys.modules} - {"__main__"}
+print(json.dumps(sorted(loaded - sys.stdlib_module_names)))
 """
 
 
@@ -57,8 +55,8 @@ class File:
     thread; one input and one output.
 
     Raises:
-        ValueError: not the bytes of a LiteRT file, or rows of another shape
-            than it takes.
+        ValueError: not the bytes of a LiteRT file that can be run, or rows
+            of another shape than it takes.
     """
 
     def __init__(self, content):
@@ -67,13 +65,14 @@ class File:
         try:
             with quiet():
                 self._runs = Interpreter(model_content=content, num_threads=1)
-        except (TypeError, ValueError) as error:
+            self._entries = self._runs.get_input_details()
+            self._resize(*(_shape(x, steps.PROBE) for x in self._entries))
+        except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 "Expected the bytes of a LiteRT file, got "
-                f"{type(content).__name__} {content!r:.40}. Pass what "
-                "`deploying.convert` returns, or `path.read_bytes()`."
+                f"{type(content).__name__} {content!r:.40} ({error!s:.200}). "
+                "Pass what `deploying.convert` returns, or `path.read_bytes()`."
             ) from error
-        self._entries = self._runs.get_input_details()
         self._exits = self._runs.get_output_details()
 
     def __call__(self, x):
@@ -89,8 +88,16 @@ class File:
                 f"This file has {ends[0]} inputs and {ends[1]} outputs; "
                 "expected one of each. Pass a file with a single output."
             )
-        call = self._given([_stored(batch, self._entries[0])])
-        return lambda: _floats(call()[0], self._exits[0])
+        (entry,), (end,), runs = self._entries, self._exits, self._runs
+        stored = _stored(np.asarray(batch), entry)
+        self._resize(stored.shape)
+
+        def call():
+            runs.set_tensor(entry["index"], stored)
+            runs.invoke()
+            return _floats(runs.get_tensor(end["index"]), end)
+
+        return call
 
     def gives_probabilities(self):
         """Whether it ends in a sigmoid or softmax."""
@@ -98,31 +105,11 @@ class File:
         last = [name for name in names if name not in RESHAPED][-1:]
         return last in (["LOGISTIC"], ["SOFTMAX"])
 
-    def require_runs(self):
-        """Run it on zeros; raises LiteRT's error where that fails."""
-        zeros = []
-        for entry in self._entries:
-            shape = [n if n > 0 else steps.PROBE for n in _shape(entry)]
-            zeros.append(np.zeros(shape, entry["dtype"]))
-        self._given(zeros)()
-
-    def _given(self, arrays):
-        pairs = [
-            (entry["index"], array)
-            for entry, array in zip(self._entries, arrays, strict=True)
-        ]
-        for index, array in pairs:
-            self._runs.resize_tensor_input(index, array.shape)
+    def _resize(self, *shapes):
+        for entry, shape in zip(self._entries, shapes, strict=True):
+            self._runs.resize_tensor_input(entry["index"], shape)
         with quiet():
             self._runs.allocate_tensors()
-
-        def call():
-            for index, array in pairs:
-                self._runs.set_tensor(index, array)
-            self._runs.invoke()
-            return [self._runs.get_tensor(end["index"]) for end in self._exits]
-
-        return call
 
 
 FILE = dataclasses.replace(
@@ -159,7 +146,7 @@ def convert(model, kind="float", images=None):
                 model.export(
                     str(path), format="litert", verbose=False, **options
                 )
-            File(path.read_bytes()).require_runs()
+            File(path.read_bytes())  # it can be run
         except Exception as error:  # the converter has many ways to fail
             raise _not_converted(model, kind, error) from error
         return path.read_bytes()
@@ -170,7 +157,7 @@ def runner(file, batch):
 
     Errors as of `File`.
     """
-    return File(file).on(batch)
+    return (file if isinstance(file, File) else File(file)).on(batch)
 
 
 def run_alone(function, file, x):
@@ -187,15 +174,15 @@ def run_alone(function, file, x):
     Raises:
         ValueError: the function failed there; says how.
     """
+    code = ALONE.replace("FUNCTION", function.__name__)
+    code = code.replace("SOURCE", inspect.getsource(function))
+    homes = {str(metadata.distribution(p).locate_file("")) for p in PACKAGES}
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
-        source = inspect.getsource(function)
-        (place / "predictor.py").write_text(source, encoding="utf-8")
         (place / "model.tflite").write_bytes(file)
         np.save(place / "x.npy", x)
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", ALONE, function.__name__,
-             folder, folder, *_homes()],
+            [sys.executable, "-I", "-S", "-c", code, *homes], cwd=folder,
             capture_output=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
         if done.returncode:
@@ -226,11 +213,9 @@ def _options(model, kind, images):
             f"{got} for {kind!r}. Pass `images=split.x_train[:200]`, or leave "
             "them out."
         )
-    if kind == "float":
-        return {}
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
-    if kind == "dynamic int8":
-        return options
+    if kind != "full int8":
+        return options if kind == "dynamic int8" else {}
     rows = _calibration(model, images)
     return options | {
         "representative_dataset": lambda: iter(rows),
@@ -239,15 +224,15 @@ def _options(model, kind, images):
 
 
 def _calibration(model, images):
-    """The images one by one, as batches of one, in the model's own type."""
+    """The images in batches of one, in the model's own type."""
     if not np.isfinite(images).all():
         raise ValueError(
             "Calibration images have NaN or infinite values, from which no "
             "scale can be found. Pass rows of the training set."
         )
-    dtype = model.inputs[0].dtype
+    images = np.asarray(images, model.inputs[0].dtype)
     rows = trace(model).feed(images, rows=1)
-    return [[np.asarray(x, dtype) for x in row.values()] for row in rows]
+    return [list(row.values()) for row in rows]
 
 
 def _in_float32(model):
@@ -260,23 +245,22 @@ def _in_float32(model):
 
 
 def _not_converted(model, kind, error):
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    said = str(error.__cause__ or error) or type(error).__name__
     return ValueError(
         f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
         f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
-        f"{said[:200]} ... Pass a float model of layers that LiteRT has."
+        f"{said.splitlines()[0][:200]} ... Pass a float model of layers that "
+        "LiteRT has, such as an LSTM with `unroll=True`."
     )
 
 
 def _stored(batch, entry):
     """`batch` as the file takes it: by its scale and zero point, if any."""
-    batch, dtype, wanted = np.asarray(batch), entry["dtype"], _shape(entry)
-    if (
-        len(wanted) != batch.ndim
-        or ((wanted > 0) & (wanted != batch.shape)).any()
-    ):
+    wanted, dtype = _shape(entry, unknown=None), entry["dtype"]
+    pairs = zip(wanted, batch.shape, strict=False)
+    if len(wanted) != batch.ndim or any(w not in (None, g) for w, g in pairs):
         raise ValueError(
-            f"This file takes rows of shape {tuple(wanted[1:].tolist())}; got "
+            f"This file takes rows of shape {wanted[1:]}; got "
             f"{batch.shape[1:]}. Pass the images as the model was trained on."
         )
     scale, zero = entry["quantization"]
@@ -286,18 +270,12 @@ def _stored(batch, entry):
     return np.ascontiguousarray(batch, dtype)
 
 
-def _shape(entry):
-    """What it takes; any number of rows, and -1 where a size is not fixed."""
-    return np.array([-1, *entry["shape_signature"][1:]])
+def _shape(entry, unknown):
+    """The shape that it takes, for any number of rows."""
+    _, *sizes = entry["shape_signature"].tolist()
+    return unknown, *(n if n > 0 else unknown for n in sizes)
 
 
-def _floats(outputs, exit_):
-    scale, zero = exit_["quantization"]
+def _floats(outputs, end):
+    scale, zero = end["quantization"]
     return (outputs.astype("float32") - zero) * scale if scale else outputs
-
-
-def _homes():
-    """The folders where LiteRT and NumPy are installed."""
-    packages = ("ai-edge-litert", "numpy")
-    found = [metadata.distribution(name).locate_file("") for name in packages]
-    return list(dict.fromkeys(map(str, found)))

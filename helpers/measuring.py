@@ -88,8 +88,8 @@ def readings(model, x, y):
     ]
     return {
         "accuracy": accuracy(model, x, y),
-        "weights left": sum(map(np.count_nonzero, left.values())),
-        "units left": sum(map(np.count_nonzero, units)),
+        "weights left": int(sum(map(np.count_nonzero, left.values()))),
+        "units left": int(sum(map(np.count_nonzero, units))),
         "MACs": sum(macs_per_layer(model).values()),
     }
 
@@ -169,12 +169,8 @@ def _bytes_on_disk(model):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
         copying.rebuild(model).save(path)  # without an optimizer
-        with zipfile.ZipFile(
-            f"{path}.zip", "w", zipfile.ZIP_DEFLATED
-        ) as archive:
+        zipped = path.with_suffix(".zip")
+        with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(path, path.name)
-        zipped = pathlib.Path(f"{path}.zip")
-        return {
-            "bytes": path.stat().st_size,
-            "zipped_bytes": zipped.stat().st_size,
-        }
+        sizes = [file.stat().st_size for file in (path, zipped)]
+        return dict(zip(["bytes", "zipped_bytes"], sizes, strict=True))

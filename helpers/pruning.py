@@ -85,7 +85,7 @@ def zeros_of(model):
     _require_finite(kernels, kernels)
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
-        if not mask.any():
+        if not mask.any() and not holding.is_held(kernel):
             warnings.warn(
                 f"Layer {name!r} is all zero, which is how some layers start: "
                 "it is not held at zero.",

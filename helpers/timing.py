@@ -10,7 +10,7 @@ from helpers import deploying
 from helpers.engine.backend import keras, tf
 from helpers.engine.doors import COUNT, ROWS, SEED, door, one_of
 
-RUNTIME = one_of("predict", "tf.function", "litert")
+RUNTIMES = "predict", "tf.function", "litert"
 
 
 @door(batch_size=COUNT, x=ROWS)
@@ -45,15 +45,24 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
     return summary(time_in_turns(calls, **turns))
 
 
-@door(model=deploying.FILE, batch=ROWS, runtime=RUNTIME)
+@door(model=deploying.FILE, batch=ROWS, runtime=one_of(*RUNTIMES))
 def compiled(model, batch, runtime):
     """A function without arguments that runs `model` on `batch`."""
-    if isinstance(model, bytes) and runtime != "litert":
+    batch = np.ascontiguousarray(batch)
+    file = isinstance(model, bytes | deploying.File)
+    if file and runtime != "litert":
         raise ValueError(
             f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
             "runtime, or the Keras model."
         )
-    return RUNTIMES[runtime](model, np.ascontiguousarray(batch))
+    if runtime == "litert":
+        model = model if file else deploying.convert(model)
+        return deploying.runner(model, batch)
+    if runtime == "predict":
+        return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
+    function = tf.function(lambda x: model(x, training=False))
+    tensor = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
+    return lambda: keras.tree.flatten(function(tensor))[0].numpy()
 
 
 @door(repeats=COUNT, warm_up=SEED, calls_per_turn=COUNT)
@@ -89,28 +98,6 @@ def summary(turns):
             for name in turns
         }
     ).T
-
-
-def _keras_predict(model, batch):
-    return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
-
-
-def _tf_function(model, batch):
-    function = tf.function(lambda x: model(x, training=False))
-    tensor = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
-    return lambda: keras.tree.flatten(function(tensor))[0].numpy()
-
-
-def _litert(model, batch):
-    file = model if isinstance(model, bytes) else deploying.convert(model)
-    return deploying.runner(file, batch)
-
-
-RUNTIMES = {
-    "predict": _keras_predict,
-    "tf.function": _tf_function,
-    "litert": _litert,
-}
 
 
 def _median(values, name):

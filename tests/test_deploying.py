@@ -194,16 +194,16 @@ def test_a_file_of_integers_is_fed_by_its_scale(trained, split, dtype):
     ["mixed_float16", "float16", "mixed_bfloat16", "bfloat16", "float64"],
 )
 def test_other_floats_are_converted_from_a_copy(policy):
-    keras.config.set_dtype_policy(policy)
-    try:
-        model = networks.mlp((8,), inputs=6, classes=3)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    layers = [
+        keras.layers.Dense(8, "relu", dtype=policy),
+        keras.layers.Dense(3, dtype=policy),
+    ]
+    model = keras.Sequential([keras.Input((6,)), *layers])
     x = np.random.default_rng(0).random((40, 6), np.float32)
     expected = keras.ops.cast(model(x), "float32")
     gap = deploying.File(deploying.convert(model))(x) - expected
     assert np.abs(gap).max() < 0.03
-    assert model.layers[0].compute_dtype == policy.removeprefix("mixed_")
+    assert layers[0].compute_dtype == policy.removeprefix("mixed_")
 
 
 def test_a_file_for_images_of_any_size_reads_them():
@@ -294,7 +294,10 @@ def test_calibration_images_are_for_full_int8_only(trained, split):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((5, 28, 28)), r"takes rows of shape \(784,\); got an array"),
+        (
+            np.zeros((5, 28, 28)),
+            r"takes rows of shape \(784,\); got \(28, 28\)",
+        ),
         (np.full((5, 784), np.nan), "NaN or infinite"),
     ],
 )

@@ -559,7 +559,7 @@ def test_weights_that_are_not_numbers_cannot_be_masked(trained, bad):
 def test_what_is_no_prunable_model_is_refused(verb):
     layer = keras.layers.Dense(3)
     flat = [keras.Input((2, 2)), keras.layers.Flatten()]
-    with pytest.raises(ValueError, match="a Keras model .*; got 'mlp'"):
+    with pytest.raises(ValueError, match=r"a Keras model .*; got 'mlp'"):
         verb("mlp")
     with pytest.raises(ValueError, match="which has no weights yet"):
         verb(keras.Sequential([layer, layer]))

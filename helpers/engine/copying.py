@@ -60,9 +60,8 @@ def _built(model, twins, changes, initializers):
 
 
 def _same_input(tensor):
-    return keras.Input(
-        batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name
-    )
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
 def _same_layer(layer, changes):

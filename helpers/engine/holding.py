@@ -24,6 +24,11 @@ class KeepMask(keras.constraints.Constraint):
         return tf.bitcast(kept, w.dtype)
 
 
+def is_held(variable):
+    """Whether a mask is on it."""
+    return isinstance(variable.constraint, KeepMask)
+
+
 def deleted(channels):
     """From unit number to whether all that is its own is zero."""
     used = np.zeros(len(channels.held), bool)
@@ -35,9 +40,9 @@ def deleted(channels):
             used[label.units[values]] = True
             parts[np.unique(label.units)] += 1
     gone = ~used & (parts > 1)
-    for units in channels.given.values():
-        if gone[units].all():  # a layer that is all zero has started so
-            gone[units] = False
+    for name, units in channels.given.items():
+        if gone[units].all() and not is_held(channels.kernels[name]):
+            gone[units] = False  # it has started so
     return gone
 
 
@@ -87,7 +92,7 @@ def hold(model, pairs):
     _refuse_undoing(model, [variable for variable, _ in masks.values()])
     for variable, mask in masks.values():
         old = variable.constraint
-        if isinstance(old, KeepMask):
+        if is_held(variable):
             held = (view(old.bits) == 0) & (view(variable) == 0)
             old.bits.assign(_bits(mask & ~held))
         else:
@@ -142,7 +147,8 @@ def _require_mask(channels, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
-    if mask.ndim == 1 and (why := channels.mixed_by(units[mask == 0])):
+    why = mask.ndim == 1 and channels.mixed_by(units[mask == 0])
+    if why and name not in channels.outputs:
         raise ValueError(
             f"Units of {name!r} have to stay: {why} keeps all of them. Pass a "
             f"mask of weights, of shape {shape}."
