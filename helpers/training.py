@@ -210,8 +210,9 @@ def _read_run(folder, initial):
         return None
     try:
         history = pd.read_csv(folder / "history.csv", index_col="epoch")
+        kept = keras.models.load_model(folder / "model.keras", compile=False)
         model = pruning.copy_of(initial)
-        model.load_weights(folder / "model.keras")
+        model.set_weights(kept.get_weights())
         return Baseline(model, initial, history)
     except Exception as error:  # whatever is wrong with it, train again
         print(
