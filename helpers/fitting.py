@@ -1,10 +1,8 @@
 """Train a Keras model for a number of steps, the same way every time."""
 
 import dataclasses
-import sys
 
 import numpy as np
-from tqdm import tqdm
 
 from helpers.engine import endings, fast
 from helpers.engine.backend import keras
@@ -101,11 +99,6 @@ def loss_of(model):
     if several:
         kind = losses.SparseCategoricalCrossentropy
     return kind(from_logits=logits, dtype="float32")
-
-
-def progress(items, label, total=None):
-    """A progress bar over `items`, on stdout, where notebooks keep it."""
-    return tqdm(items, label, total, file=sys.stdout, ncols=96, mininterval=0.5)
 
 
 def _accuracy_of(model):

@@ -48,7 +48,10 @@ def apply_masks(model, masks):
     emits `relu(bias)`, and the scale (gamma) and shift (beta) of the
     normalizations that they go through. Units that are added to others or
     shared go from all layers that have them. The zeros are held by Keras
-    constraints, which run after every step of any Keras optimizer in `fit`.
+    constraints, which run after every step of any Keras optimizer in `fit`,
+    and of `optimizer.apply` in a step of your own. If that is a `tf.function`
+    it is to be traced, called for the first time, after the first masks: in
+    one that was traced before, nothing can hold the zeros.
 
     Raises:
         ValueError: an unknown layer, a mask of the wrong shape or with other

@@ -9,14 +9,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from helpers import datasets, masking, measuring, networks, pruning
-from helpers.engine import holding
+from helpers.engine import caching, holding
 from helpers.engine.backend import keras, tf
-from helpers.engine.caching import (
-    cache_folder,
-    one_at_a_time,
-    say_not_kept,
-    whole,
-)
 from helpers.engine.doors import (
     COUNT,
     FINITE,
@@ -28,7 +22,8 @@ from helpers.engine.doors import (
     door,
     optional,
 )
-from helpers.fitting import fit, progress
+from helpers.fitting import fit
+from helpers.studying import progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
 DATASET = dataclasses.replace(
@@ -75,8 +70,8 @@ def baseline_run(
     inputs = split.x_train.shape[-1]
     build = build or functools.partial(networks.mlp, widths, inputs)
     initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
-    folder = cache_folder() / _key(initial, split, seed, num_steps)
-    with one_at_a_time(folder):
+    folder = caching.cache_folder() / _key(initial, split, seed, num_steps)
+    with caching.one_at_a_time(folder):
         run = _read_run(folder, initial)
         if run is None:
             run = _train(initial, split, seed, num_steps)
@@ -215,8 +210,9 @@ def _read_run(folder, initial):
         return None
     try:
         history = pd.read_csv(folder / "history.csv", index_col="epoch")
+        kept = keras.models.load_model(folder / "model.keras", compile=False)
         model = pruning.copy_of(initial)
-        model.load_weights(folder / "model.keras")
+        model.set_weights(kept.get_weights())
         return Baseline(model, initial, history)
     except Exception as error:  # whatever is wrong with it, train again
         print(
@@ -249,9 +245,9 @@ def _train(initial, split, seed, num_steps):
 def _keep(run, folder):
     """Write both files, or none of them."""
     try:
-        with whole(folder) as part:
+        with caching.whole(folder) as part:
             part.mkdir()
             run.model.save(part / "model.keras")
             run.history.to_csv(part / "history.csv")
     except OSError as error:
-        say_not_kept(f"The network {folder.name}", error)
+        caching.say_not_kept(f"The network {folder.name}", error)

@@ -15,13 +15,15 @@ import pytest
 
 from helpers import (
     checking,
+    fitting,
     masking,
     measuring,
     networks,
     pruning,
     training,
 )
-from helpers.engine.backend import keras
+from helpers.engine import caching
+from helpers.engine.backend import keras, tf
 
 FILES = ["history.csv", "model.keras"]
 
@@ -40,6 +42,13 @@ def shrunk(widths=None, inputs=784, mlp=networks.mlp, **options):
     return mlp(wanted or (16, 8), inputs, **options)
 
 
+def shifted(seed):
+    """The same network by its configuration, from other weights."""
+    model = networks.mlp((16, 8), seed=seed)
+    model.set_weights([array + 1 for array in model.get_weights()])
+    return model
+
+
 def add_one(model, split, num_steps, epochs, **options):
     """Stands for training: takes no time, and its result is known."""
     model.set_weights([array + 1 for array in model.get_weights()])
@@ -56,7 +65,7 @@ def same(one, other):
 
 
 def cached_folders():
-    return [p for p in training.cache_folder().iterdir() if p.is_dir()]
+    return [p for p in caching.cache_folder().iterdir() if p.is_dir()]
 
 
 @contextlib.contextmanager
@@ -245,14 +254,31 @@ def test_only_a_network_of_the_same_shape_can_be_rewound_to(trained):
     assert all(map(np.array_equal, before, trained.get_weights()))
 
 
-def test_a_head_that_starts_at_zero_is_trained(split):
-    """It was not pruned: a warning says that it is not held."""
-    head = keras.layers.Dense(10, "softmax", kernel_initializer="zeros")
-    model = keras.Sequential([*networks.mlp((16,)).layers[:-1], head])
-    model.build((None, 784))
-    with pytest.warns(UserWarning, match="is not held at zero"):
-        tuned = training.fine_tune(model, split, 30, learning_rate=1e-2)
-    assert measuring.accuracy(tuned, split.x_train, split.y_train) > 0.5
+@pytest.mark.parametrize("first", ["mask", "trace"])
+def test_a_step_of_ones_own_holds_zeros_if_traced_after_the_mask(
+    trained, split, first
+):
+    optimizer = keras.optimizers.Adam(1e-2)
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = fitting.loss_of(trained)(y, trained(x))
+        variables = trained.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    if first == "trace":
+        step(split.x_train, split.y_train)
+    for sparsity in (0.5, 0.8):  # a later mask is seen by the same trace
+        scores = masking.magnitude_scores(kernels_of(trained))
+        masks = masking.layerwise_masks(scores, sparsity)
+        pruning.apply_masks(trained, masks)
+        step(split.x_train, split.y_train)
+        kernels = kernels_of(trained).items()
+        revived = {
+            name: kernel[masks[name] == 0].any() for name, kernel in kernels
+        }
+        assert any(revived.values()) == (first == "trace")
 
 
 # The cache
@@ -316,7 +342,7 @@ def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     training.baseline(split, widths=(17, 8))
     training.baseline(split, num_steps=30)
     training.baseline(split, build=networks.lenet)
-    training.baseline(split, build=lambda seed: networks.mlp((16, 8), seed=9))
+    training.baseline(split, build=shifted)
     assert len(cached_folders()) == 9
 
 
@@ -384,7 +410,7 @@ def test_a_damaged_cache_is_trained_again_with_one_notice(split, damage, capfd):
     notice, *bar = out.splitlines()
     assert notice.endswith("training it again.")
     assert "again" not in "".join(bar)
-    assert str(training.cache_folder()) not in out
+    assert str(caching.cache_folder()) not in out
     assert err == ""
     for trained, initial in zip(
         run.model.get_weights(), run.initial.get_weights(), strict=True

@@ -33,6 +33,7 @@ from helpers import (
     plotting,
     pruning,
     sliders,
+    studying,
     timing,
     training,
 )
@@ -491,12 +492,12 @@ def main():
     model = training.baseline(split)
     rows = []
     by_size = {}
-    for size in fitting.progress((10**6, 10**7, 10**8), "masks"):
+    for size in studying.progress((10**6, 10**7, 10**8), "masks"):
         found, by_size[size] = masks(size)
         rows += found
     rows += linearity(by_size)
     groups = (sweeps, slider, compaction, fine_tuning)
-    for group in fitting.progress(groups, "groups"):
+    for group in studying.progress(groups, "groups"):
         found, _ = group(model, split)
         rows += found
     rows += compacted(model, split) + other_runtime(model) + importing()

@@ -54,7 +54,7 @@ def notices(out):
     return [line for line in out.splitlines() if "could not be kept" in line]
 
 
-@pytest.mark.parametrize("size", ["4k", "100k"])
+@pytest.mark.parametrize("size", ["4k", "40k"])
 def test_a_baseline_is_returned_when_the_disk_is_full(
     cache, undisturbed, kept, capsys, size
 ):
