@@ -224,17 +224,17 @@ MUTANTS = [
         "scheduling",
     ),
     Mutant(
-        "a study runs everything again", "studying",
-        "if rows[path] is None}", "}", "studying",
+        "a study runs everything again", "workshop/running",
+        "if rows[path] is None}", "}", "running",
     ),
     Mutant(
-        "rows are written at the end only", "studying",
+        "rows are written at the end only", "workshop/running",
         "progress(finished, label", "progress(list(finished), label",
-        "studying",
+        "running",
     ),
     Mutant(
-        "rows of other code are taken", "studying",
-        "experiment.__name__, code,", "0,", "studying",
+        "rows of other code are taken", "workshop/running",
+        "experiment.__name__, code,", "0,", "running",
     ),
     Mutant(
         "the band is that of the mean", "studying",
@@ -315,20 +315,57 @@ MUTANTS = [
     ),
     Mutant(
         "a claim always passes", "checking",
-        "if bool(holds):", "if True:", "checking",
+        "return _say(value, text", "return _say(True, text", "checking",
+    ),
+    Mutant(
+        "a bound may be reached", "checking",
+        "room[worst] > 0", "room[worst] >= 0", "checking",
+    ),
+    Mutant(
+        "the best is shown for the worst", "checking",
+        "np.argmin(room)", "np.argmax(room)", "checking",
+    ),
+    Mutant(
+        "other outputs are the same", "checking",
+        "same = gap <= tolerance", "same = True", "checking",
+    ),
+    Mutant(
+        "differences are taken between seeds", "studying",
+        "stats.ttest_1samp(gaps, 0)", "stats.ttest_1samp(gaps, gaps.mean())",
+        "studying",
+    ),
+    Mutant(
+        "p values are not corrected", "studying",
+        'method="holm")[1]', 'method="holm")[1] * 0 + rows["p"]', "studying",
+    ),
+    Mutant(
+        "the network keeps the masks of the place before", "sliders",
+        'model.set_weights(self.weights[chosen["data"]])', "pass", "sliders",
+    ),
+    Mutant(
+        "the sweep is believed", "sliders",
+        '"accuracy": right / len(split.x_test)', "", "sliders",
+    ),
+    Mutant(
+        "who has moved on sees what was left", "engine/explorer",
+        "while self._place() == place:", "while True:", "explorer",
+    ),
+    Mutant(
+        "bands are those of all seeds", "plotting",
+        'seeds = seeds[seeds["seed"] != 0]', "pass", "plotting",
     ),
     Mutant(
         "the detector of revived weights sees nothing", "checking",
         "self.worst = max(self.worst, int(revived))", "pass", "checking",
     ),
     Mutant(
-        "the slider is not wired", "sliders",
-        'control.observe(self._move, "value")', "pass", "sliders",
+        "the slider is not wired", "engine/explorer",
+        'control.observe(self._move, "value")', "pass", "explorer",
     ),
     Mutant(
-        "the picture does not follow the slider", "sliders",
+        "the picture does not follow the slider", "engine/explorer",
         "self.pictures.value = ",
-        "self.pictures.value = self.pictures.value or ", "sliders",
+        "self.pictures.value = self.pictures.value or ", "explorer",
     ),
     Mutant(
         "warm-up is not dropped", "measuring",
@@ -344,21 +381,16 @@ MUTANTS = [
         "scale = 100 if percent else 1", "scale = 1", "plotting",
     ),
     Mutant(
-        "the ring does not move", "plotting",
-        "self.ring.set_data([x], [height])", "pass", "plotting",
+        "the ring does not move", "engine/pictures",
+        "self.ring.set_data([x], [height])", "pass", "pictures",
     ),
     Mutant(
-        "controls moved at once look at once", "sliders",
-        "with self._turn:", "if True:", "sliders",
+        "a page without a kernel begins elsewhere", "workshop/publishing",
+        "first=states[now]", "first=states[0]", "publishing",
     ),
     Mutant(
-        "a page without a kernel begins elsewhere", "sliders",
-        "first=states[now]", "first=states[0]", "sliders",
-    ),
-    Mutant(
-        "the choices are not passed on to the drawing", "sliders",
-        'readings["accuracy"], image, **chosen', 'readings["accuracy"], image',
-        "sliders",
+        "the choices are not passed on to the drawing", "engine/explorer",
+        "accuracy, image, **chosen", "accuracy, image", "explorer",
     ),
     Mutant(
         "units without weights count as left", "measuring",

@@ -184,11 +184,15 @@ def test_text_of_a_page_is_no_html():
     )
 
 
-def test_explorers_are_pages_where_they_are_told_to_be():
-    shell = InteractiveShell()
+@pytest.fixture
+def shell():
+    """What a kernel has one of."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_explorers_are_pages_where_they_are_told_to_be(shell):
     shown = Explorer([0.5], lambda p: look(p, "a", 1.0), draw, 0.5)
     assert "text/html" not in shell.display_formatter.format(shown)[0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "get_ipython", lambda: shell)
-        publishing.move_sliders()
+    publishing.move_sliders()
     assert "<section" in shell.display_formatter.format(shown)[0]["text/html"]

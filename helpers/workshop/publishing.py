@@ -11,7 +11,7 @@ import re
 import jinja2
 import nbformat
 import numpy as np
-from IPython import get_ipython
+from IPython.core.interactiveshell import InteractiveShell
 from nbconvert import HTMLExporter
 
 from helpers.engine import pictures
@@ -64,7 +64,7 @@ def titles(paths):
 
 def move_sliders():
     """Make each explorer of this kernel bring the page of all its places."""
-    formatters = get_ipython().display_formatter.formatters
+    formatters = InteractiveShell.instance().display_formatter.formatters
     formatters["text/html"].for_type("helpers.engine.explorer.Explorer", slider)
 
 
