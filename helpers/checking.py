@@ -5,8 +5,11 @@ import operator
 
 import numpy as np
 
-from helpers import deploying, masking, pruning, staging
-from helpers.engine.backend import keras
+from helpers import deploying
+from helpers.engine import holding
+from helpers.engine.backend import keras, view
+from helpers.engine.doors import LAYERS, door
+from helpers.engine.tracing import trace
 from helpers.masking import zero_counts  # noqa: F401 - its name of old
 
 
@@ -111,33 +114,31 @@ def _gap(one, other):
 class RevivedWeights(keras.callbacks.Callback):
     """Counts, after every step, masked weights that are not zero.
 
+    A mask over units speaks of all that they have of their own: biases,
+    gamma and beta, too. While a `keras.distillation.Distiller` trains, its
+    student is watched.
+
     Attributes:
         steps: how many steps were looked at.
         worst: the largest count seen.
     """
 
+    @door(masks=LAYERS)
     def __init__(self, masks):
         super().__init__()
         self.masks, self.steps, self.worst = masks, 0, 0
-        masking.require_layers(masks)
 
-    def on_train_begin(self, logs=None):
+    def set_model(self, model):
         """Refuse masks that are not the model's, before the first step."""
-        pruning.require_masks(self.model, self.masks)
+        super().set_model(model)
+        channels = trace(getattr(model, "student", model))
+        self._pairs = holding.masked_by(channels, self.masks)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Look at every masked layer."""
+        """Look at every masked variable."""
         revived = sum(
-            np.count_nonzero(array[np.resize(mask, array.shape) == 0])
-            for name, mask in self.masks.items()
-            for array in self._masked_by(name, mask)
+            int(np.count_nonzero(view(variable)[mask == 0]))
+            for variable, mask in self._pairs
         )
         self.steps += 1
-        self.worst = max(self.worst, int(revived))
-
-    def _masked_by(self, name, mask):
-        """A mask over units holds their biases, gamma and beta, too."""
-        layer = self.model.get_layer(name)
-        whole = np.ndim(mask) == 1
-        parts = staging.unit_parts(self.model, layer) if whole else []
-        return [variable.numpy() for variable in (layer.kernel, *parts)]
+        self.worst = max(self.worst, revived)

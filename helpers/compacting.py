@@ -4,10 +4,13 @@ import collections
 
 import numpy as np
 
-from helpers.engine import channels, copying, steps
+from helpers.engine import copying
 from helpers.engine.backend import view
+from helpers.engine.doors import MODEL, door
+from helpers.engine.tracing import trace as traced
 
 
+@door(model=MODEL)
 def compact(model):
     """A plain, smaller Keras model without the units that do nothing.
 
@@ -24,21 +27,18 @@ def compact(model):
     Raises:
         ValueError: a network whose outputs do not depend on its inputs.
     """
-    trace = channels.trace(model)
+    trace = traced(model)
     constants = _constants(trace)
     kept = _kept(trace, constants)
     return copying.rebuild(model, kept, _folded(trace, constants, kept))
 
 
+@door(model=MODEL)
 def live_units(model):
     """How many units of each hidden layer `compact` would keep, by name."""
-    trace = channels.trace(model)
-    kept, given = _kept(trace, _constants(trace)), trace.given()
-    return {
-        name: int(kept[given[name].units].sum())
-        for name in trace.prunable()
-        if name in given
-    }
+    trace = traced(model)
+    kept = _kept(trace, _constants(trace))
+    return {name: int(kept[u].sum()) for name, u in trace.hidden().items()}
 
 
 def _constants(trace):
@@ -48,14 +48,14 @@ def _constants(trace):
     varies. Of places that may not be left out, because the reader could not
     make up for them, the value is NaN.
     """
-    tensors = {n: np.zeros(shape, dtype) for n, shape, dtype in trace.entries()}
+    tensors = trace.nothing()
     constant = {n: np.zeros(x.shape[-1], bool) for n, x in tensors.items()}
     uses = collections.Counter(id(step.layer) for step in trace.steps)
     found = {}
     for step in trace.steps:
         places = [constant[n] for n in step.takes]
         values = [tensors[n] for n in step.takes]
-        if isinstance(step, steps.Reader):
+        if step.kernel is not None:
             alone = uses[id(step.layer)] == 1
             found[step] = places[0], _made_up_for(step, values[0], alone)
         made = map(np.asarray, step.run(tensors))
@@ -81,7 +81,7 @@ def _kept(trace, constants):
     """From unit number to whether it stays: what outputs can be traced to."""
     kept, before = trace.held.copy(), -1
     for step in trace.steps:
-        if isinstance(step, steps.Heads):
+        if step.heads is not None:
             kept[step.heads] |= step.wanted_heads()
     while before != kept.sum():
         before = kept.sum()
@@ -89,16 +89,16 @@ def _kept(trace, constants):
             constant, values = constants[step]
             needed = step.wanted(kept) & ~(constant & np.isfinite(values))
             kept[step.reads[0][needed]] = True
-        for units in trace.groups():
-            if not kept[units].any():  # no layer is left without any
-                kept[units[0]] = True
+        for label in trace.labels:  # no layer is left without any
+            if label.own and not kept[label.units].any():
+                kept[label.units[0]] = True
     return kept
 
 
 def _folded(trace, constants, kept):
     """Pairs of a bias and what it becomes by the constants that are cut."""
     for step, (constant, values) in constants.items():
-        lost = constant & ~kept[step.reads[0]]
+        lost = constant & np.isfinite(values) & ~kept[step.reads[0]]
         if values[lost].any():
             added = values[lost] @ step.matrix().sum(axis=0)[lost]
             yield step.layer.bias, view(step.layer.bias) + added
@@ -108,7 +108,7 @@ def _refuse_constant(trace):
     dead = [
         step.name
         for step in trace.steps
-        if isinstance(step, steps.Reader) and not step.matrix().any()
+        if step.kernel is not None and not step.matrix().any()
     ]
     name = (dead or sorted(trace.outputs))[0]
     raise ValueError(

@@ -10,10 +10,9 @@ import warnings
 import numpy as np
 
 from helpers import masking
-from helpers.engine import channels, copying
-from helpers.engine.backend import keras, tf, view
+from helpers.engine import copying, holding
+from helpers.engine.backend import view
 from helpers.engine.doors import (
-    FINITE,
     MASKS,
     MODEL,
     ROWS,
@@ -21,25 +20,7 @@ from helpers.engine.doors import (
     door,
     one_of,
 )
-
-INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
-
-
-class KeepMask(keras.constraints.Constraint):
-    """Zeroes the masked entries of a variable after every optimizer step."""
-
-    def __init__(self, mask):
-        self.bits = keras.Variable(_bits(mask), trainable=False, dtype="int32")
-
-    def __call__(self, w):
-        """Return `w` with all bits cleared where the mask is 0.
-
-        A product with 0 would leave -0.0, which compresses worse, or NaN.
-        """
-        w = tf.convert_to_tensor(w)
-        bits = tf.cast(self.bits, INTEGERS[w.dtype.size])
-        kept = tf.bitwise.bitwise_and(tf.bitcast(w, bits.dtype), bits)
-        return tf.bitcast(kept, w.dtype)
+from helpers.engine.tracing import trace
 
 
 @door(model=MODEL)
@@ -75,17 +56,8 @@ def apply_masks(model, masks):
             optimizer (`use_ema`) that would undo the zeros. Nothing is
             changed then.
     """
-    _hold(model, _held_by(model, require_masks(model, masks)))
-
-
-def require_masks(model, masks):
-    """`masks` as arrays, if each is a mask of a layer of `model`."""
-    trace = channels.trace(model)
-    given = trace.given()
-    return {
-        name: _require_mask(trace, given, name, mask)
-        for name, mask in masks.items()
-    }
+    _require_finite(_kernels(model, include_output=True), masks)
+    holding.hold(model, holding.masked_by(trace(model), masks))
 
 
 @door(model=MODEL)
@@ -97,7 +69,7 @@ def hold_zeros(model):
     layer that is nothing but zeros was not pruned; it is left free, and a
     warning says so.
     """
-    _hold(model, zeros_of(model))
+    holding.hold(model, zeros_of(model))
 
 
 def zeros_of(model):
@@ -106,12 +78,11 @@ def zeros_of(model):
     Zeros of kernels are; those of biases and normalizations only where all
     of a unit is zero.
     """
-    kernels = _kernels(model, include_output=True)
-    FINITE.check("model", {n: view(kernel) for n, kernel in kernels.items()})
-    gone, held = _deleted(model), []
+    kernels, held = _kernels(model, include_output=True), []
+    _require_finite(kernels, kernels)
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
-        if not mask.any():
+        if not mask.any() and not holding.is_held(kernel):
             warnings.warn(
                 f"Layer {name!r} is all zero, which is how some layers start: "
                 "it is not held at zero.",
@@ -119,7 +90,8 @@ def zeros_of(model):
             )
         elif not mask.all():
             held.append((kernel, mask))
-    return held + _of_units(channels.trace(model), ~gone)
+    channels = trace(model)
+    return held + holding.own_masks(channels, ~holding.deleted(channels))
 
 
 @door(model=MODEL)
@@ -137,8 +109,9 @@ def deleted_units(model):
 
     Layers in which there is none are left out.
     """
-    trace, gone = channels.trace(model), _deleted(model)
-    found = {n: gone[label.units] for n, label in trace.given().items()}
+    channels = trace(model)
+    gone = holding.deleted(channels)
+    found = {name: gone[units] for name, units in channels.given.items()}
     return {name: units for name, units in found.items() if units.any()}
 
 
@@ -162,7 +135,7 @@ def prune_weights(model, sparsity, scope="layer"):
     }[scope]
     kernels = prunable_kernels(model)
     masks = select(masking.magnitude_scores(kernels), sparsity)
-    _say(channels.trace(model).without_kernels())
+    _say(trace(model).left_out())
     masks = {name: mask & (kernels[name] != 0) for name, mask in masks.items()}
     return masked(model, masks)
 
@@ -183,15 +156,22 @@ def prune_units(model, sparsity, spare=()):
     Raises:
         ValueError: no unit may go, or a layer would lose its last one.
     """
-    trace = channels.trace(model)
-    kept = np.ones(len(trace.held), bool)
-    scores = _scores_by_unit(trace)
-    for names, units in _families(model, trace, spare).items():
+    _kernels(model, include_output=True)  # or refuse a model without any
+    channels = trace(model)
+    kept, scores = np.ones(len(channels.held), bool), _unit_norms(channels)
+    families = channels.families(_require_known(channels, spare))
+    if not families:
+        why = ", ".join(channels.left_out(units=True)) or "all are spared"
+        raise ValueError(
+            f"Model {model.name!r} has no unit that may go: {why}. Prune its "
+            "weights, or pass a model in which fewer layers mix units."
+        )
+    for names, units in families.items():
         mask = masking.unit_masks({names: scores[units]}, sparsity)[names]
         kept[units[mask == 0]] = False
-    _say(trace.keeping())
+    _say(channels.left_out(units=True))
     copy = copying.rebuild(model)
-    _hold(copy, _of_units(channels.trace(copy), kept))
+    holding.hold(copy, holding.own_masks(trace(copy), kept))
     return copy
 
 
@@ -201,9 +181,9 @@ def unit_scores(model):
 
     Returns one 1-D array per hidden layer; equal ones where layers are tied.
     """
-    trace = channels.trace(model)
-    scores, given = _scores_by_unit(trace), trace.given()
-    return {n: scores[given[n].units] for n in trace.prunable() if n in given}
+    channels = trace(model)
+    scores = _unit_norms(channels)
+    return {name: scores[units] for name, units in channels.hidden().items()}
 
 
 @door(model=MODEL, x=ROWS)
@@ -214,19 +194,20 @@ def activation_scores(model, x):
     over the images `x`, positions and readers: the "mean activation" of
     Molchanov et al., 2017. Returns one 1-D array per hidden layer.
     """
-    trace = channels.trace(model)
-    total, count = np.zeros((2, len(trace.held)))
-    for tensors in trace.feed(model, x):
-        for step in trace.steps:
-            for number, units in step.kernels() and step.inputs():
+    channels = trace(model)
+    total, count = np.zeros((2, len(channels.held)))
+    for tensors in channels.feed(x):
+        for step in channels.steps:
+            if step.kernel is not None:
+                (number,), (units,) = step.takes, step.reads
                 read = np.abs(np.asarray(tensors[number], np.float64))
                 read = read.reshape(-1, len(units))
                 np.add.at(total, units, read.sum(axis=0))
                 np.add.at(count, units, len(read))
             made = step.run(tensors)
             tensors.update(zip(step.makes, made, strict=True))
-    means, given = total / np.maximum(count, 1), trace.given()
-    return {n: means[given[n].units] for n in trace.prunable() if n in given}
+    means = total / np.maximum(count, 1)
+    return {name: means[units] for name, units in channels.hidden().items()}
 
 
 @door(model=MODEL)
@@ -238,16 +219,15 @@ def copy_of(model):
 @door(model=MODEL, masks=MASKS)
 def masked(model, masks):
     """A copy of `model` with `masks` applied and held, see `apply_masks`."""
-    require_masks(model, masks)
     copy = copying.rebuild(model)
     apply_masks(copy, masks)
     return copy
 
 
 def _kernels(model, include_output):
-    trace = channels.trace(model)
-    kernels = trace.prunable(include_output)
-    if not trace.kernels:
+    channels = trace(model)
+    kernels = channels.prunable(include_output)
+    if not channels.kernels:
         raise ValueError(
             f"Model {model.name!r} has no layer with a kernel to prune; its "
             f"layers are {[type(x).__name__ for x in model.layers]}. Pass "
@@ -261,161 +241,33 @@ def _kernels(model, include_output):
     return kernels
 
 
-def _families(model, trace, spare):
-    """From names of layers to the units that just these have, if free to go."""
-    given = trace.given()
-    if unknown := sorted(set(spare) - set(given)):
-        raise ValueError(
-            f"`spare` names layers with units; got {unknown}. Pass some of "
-            f"{', '.join(given)}."
-        )
-    stays = trace.held.copy()
-    for name in spare:
-        stays[given[name].units] = True
-    owners = [[] for _ in stays]
-    for name in given:
-        for unit in given[name].units[~stays[given[name].units]]:
-            owners[unit].append(name)
-    families = {}
-    for unit, names in enumerate(owners):
-        if names:
-            families.setdefault(", ".join(names), []).append(unit)
-    if not families:
-        raise ValueError(
-            f"Model {model.name!r} has no unit that may go: "
-            f"{', '.join(trace.keeping()) or 'all are spared'}. Prune its "
-            "weights, or pass a model in which fewer layers mix units."
-        )
-    return {names: np.array(units) for names, units in families.items()}
-
-
-def _scores_by_unit(trace):
+def _unit_norms(channels):
     """The L2 norm of each unit over all the kernels that give it."""
-    squares, given = np.zeros(len(trace.held)), trace.given()
-    columns = {
-        name: np.moveaxis(view(label.variable), label.axis, -1)
-        for name, label in given.items()
-    }
-    for name, norms in masking.unit_scores(columns).items() if columns else ():
-        np.add.at(squares, given[name].units, norms**2)
+    squares = np.zeros(len(channels.held))
+    for name, label in channels.columns.items():
+        columns = np.moveaxis(view(label.variable), label.axis, -1)
+        norms = masking.unit_scores({name: columns})[name]
+        np.add.at(squares, label.units, norms**2)
     return np.sqrt(squares)
 
 
-def _deleted(model):
-    """From unit number to whether all that is its own is zero."""
-    trace = channels.trace(model)
-    used = np.zeros(len(trace.held), bool)
-    parts = np.zeros(len(trace.held), int)
-    for label in trace.labels:
-        if label.own:
-            values = np.moveaxis(view(label.variable), label.axis, -1)
-            values = values.reshape(-1, values.shape[-1]).any(axis=0)
-            used[label.units[values]] = True
-            parts[np.unique(label.units)] += 1
-    gone = ~used & (parts > 1)
-    for label in trace.given().values():
-        if gone[label.units].all():  # all zero: it started so
-            gone[label.units] = False
-    return gone
-
-
-def _of_units(trace, kept):
-    """Pairs of a variable and its mask, where units are deleted."""
-    pairs = []
-    for label in trace.labels:
-        if label.own and not kept[label.units].all():
-            shape = [1] * len(label.variable.shape)
-            shape[label.axis] = -1
-            mask = kept[label.units].reshape(shape)
-            mask = np.broadcast_to(mask, label.variable.shape)
-            pairs.append((label.variable, mask))
-    return pairs
-
-
-def _require_mask(trace, given, name, mask):
-    if name not in trace.kernels:
-        raise ValueError(
-            f"There is no prunable layer {name!r}; pass masks for "
-            f"{', '.join(trace.kernels)}."
-        )
-    mask, shape = np.asarray(mask), tuple(trace.kernels[name].shape)
-    units = given[name].units if name in given else ()
-    if mask.shape not in (shape, (len(units),)):
-        raise ValueError(
-            f"The mask of {name!r} has shape {mask.shape}; pass {shape} "
-            f"for its weights or ({len(units)},) for its units."
-        )
-    if not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(
-            f"The mask of {name!r} has other values than 0 and 1; "
-            "pass 1 to keep a weight and 0 to remove it."
-        )
-    if mask.ndim == 1 and (why := trace.mixed_by(units[mask == 0])):
-        raise ValueError(
-            f"Units of {name!r} cannot be deleted: {why} reads all of them at "
-            "once and would give them a value again. Pass a mask of weights, "
-            f"of shape {shape}."
-        )
-    return mask
-
-
-def _held_by(model, masks):
-    """Pairs of a variable and the mask that it gets; an error if it cannot."""
-    trace = channels.trace(model)
-    given, kept, pairs = trace.given(), np.ones(len(trace.held), bool), []
-    for name, mask in masks.items():
-        FINITE.check("model", {name: view(trace.kernels[name])})
-        if mask.ndim == 1:
-            kept[given[name].units[mask == 0]] = False
-        else:
-            pairs.append((trace.kernels[name], mask))
-    return pairs + _of_units(trace, kept)
-
-
-def _hold(model, pairs):
-    """Put masks on variables, beside the zeros that they hold already."""
-    masks = {}
-    for variable, mask in pairs:
-        _, before = masks.get(id(variable), (None, True))
-        masks[id(variable)] = variable, np.logical_and(mask, before)
-    _refuse_undoing(model, [variable for variable, _ in masks.values()])
-    for variable, mask in masks.values():
-        old = variable.constraint
-        if isinstance(old, KeepMask):
-            held = (view(old.bits) == 0) & (view(variable) == 0)
-            old.bits.assign(_bits(mask & ~held))
-        else:
-            variable.constraint = KeepMask(mask)
-            _forget_compiled_step(model)
-        variable.assign(variable.constraint(variable))
-
-
-def _refuse_undoing(model, variables):
-    """Two things would silently give zeros a value: refuse both."""
-    if getattr(getattr(model, "optimizer", None), "use_ema", False):
-        raise ValueError(
-            "This model's optimizer averages weights (`use_ema=True`) and "
-            "would overwrite zeros; compile with `use_ema=False` first."
-        )
-    for variable in variables:
-        constraint = variable.constraint
-        if constraint is not None and not isinstance(constraint, KeepMask):
+def _require_finite(kernels, names):
+    for name in names:
+        if name in kernels and not np.isfinite(view(kernels[name])).all():
             raise ValueError(
-                f"{variable.path!r} has a constraint of its own, "
-                f"{type(constraint).__name__}, which holding zeros would "
-                "replace. Pass a model built without it."
+                f"Layer {name!r} has NaN or infinite weights, which cannot be "
+                "ranked. Check the training that made them (a learning rate "
+                "too high?)."
             )
 
 
-def _bits(mask):
-    """All bits set where a mask is 1."""
-    return -np.asarray(mask).astype(np.int32)
-
-
-def _forget_compiled_step(model):
-    """Make a compiled model see new constraints; else they are ignored."""
-    if model.compiled and model.train_function is not None:
-        model.make_train_function(force=True)
+def _require_known(channels, spare):
+    if unknown := sorted(set(spare) - set(channels.given)):
+        raise ValueError(
+            f"`spare` names layers with units; got {unknown}. Pass some of "
+            f"{', '.join(channels.given)}."
+        )
+    return spare
 
 
 def _say(left_out):

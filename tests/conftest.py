@@ -15,10 +15,11 @@ import pytest
 from helpers import datasets
 
 matplotlib.use("Agg")
-hypothesis.settings.register_profile(
-    "tests", deadline=None, database=None, derandomize=True
-)
-hypothesis.settings.load_profile("tests")
+for profile, examples in {"ci": 100, "deep": 500}.items():
+    hypothesis.settings.register_profile(
+        profile, deadline=None, database=None, max_examples=examples
+    )
+hypothesis.settings.load_profile("ci")  # or pass --hypothesis-profile=deep
 
 
 def pytest_ignore_collect(collection_path, config):

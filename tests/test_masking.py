@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.extra.numpy import arrays
 from strategies import FLOATS, layers, scores, sparsities
 
 from helpers import checking, masking
@@ -26,7 +26,6 @@ TOY_MASKS = {
 }
 
 MAKERS = [masking.layerwise_masks, masking.global_masks]
-law = settings(max_examples=500)
 
 
 def num_zeros(mask):
@@ -66,7 +65,6 @@ def test_global_ties_go_in_the_order_of_the_layers():
     assert masks["second"].tolist() == [1, 1, 1, 1]
 
 
-@law
 @given(layers(), sparsities)
 def test_every_layer_loses_exactly_its_share(scores, sparsity):
     masks = masks_or_none(masking.layerwise_masks, scores, sparsity)
@@ -77,7 +75,6 @@ def test_every_layer_loses_exactly_its_share(scores, sparsity):
         assert {name: num_zeros(mask) for name, mask in masks.items()} == shares
 
 
-@law
 @given(layers(), sparsities)
 def test_the_network_loses_exactly_its_share(scores, sparsity):
     masks = masks_or_none(masking.global_masks, scores, sparsity)
@@ -87,7 +84,6 @@ def test_the_network_loses_exactly_its_share(scores, sparsity):
         assert zeros == round(float(sparsity) * size)
 
 
-@law
 @given(layers(), sparsities)
 def test_no_kept_score_is_below_a_removed_one(scores, sparsity):
     for name, s in scores.items():
@@ -97,7 +93,6 @@ def test_no_kept_score_is_below_a_removed_one(scores, sparsity):
             assert kept.min() >= removed.max()
 
 
-@law
 @given(layers(), sparsities)
 def test_no_kept_score_is_below_a_removed_one_in_any_layer(scores, sparsity):
     masks = masks_or_none(masking.global_masks, scores, sparsity)
@@ -108,7 +103,6 @@ def test_no_kept_score_is_below_a_removed_one_in_any_layer(scores, sparsity):
         assert min(kept) >= np.concatenate(removed).max()
 
 
-@law
 @given(scores(), sparsities)
 def test_first_of_equal_scores_go_first(s, sparsity):
     masks = masks_or_none(masking.layerwise_masks, {"a": s}, sparsity)
@@ -143,7 +137,6 @@ def test_large_layers_lose_what_a_stable_sort_puts_first(kind, sparsity):
     assert np.array_equal(np.flatnonzero(masks["a"] == 0), np.sort(lowest))
 
 
-@law
 @given(layers(), sparsities, sparsities)
 def test_higher_sparsity_never_keeps_more(scores, one, other):
     low, high = sorted((one, other))
@@ -154,7 +147,6 @@ def test_higher_sparsity_never_keeps_more(scores, one, other):
             assert all((less[name] <= more[name]).all() for name in scores)
 
 
-@law
 @given(layers(), sparsities)
 def test_masking_what_is_masked_changes_nothing(scores, sparsity):
     for make in MAKERS:
@@ -165,7 +157,6 @@ def test_masking_what_is_masked_changes_nothing(scores, sparsity):
         assert all(np.array_equal(masks[k], again[k]) for k in masks or ())
 
 
-@law
 @given(layers(), sparsities)
 def test_precision_and_layout_decide_nothing(scores, sparsity):
     plain = {name: np.array(s, np.float64) for name, s in scores.items()}
@@ -180,7 +171,6 @@ def test_precision_and_layout_decide_nothing(scores, sparsity):
             assert np.array_equal(masks[0][name], masks[2][name])
 
 
-@law
 @given(layers(), sparsities)
 def test_masks_have_their_scores_shapes_and_leave_them_alone(scores, sparsity):
     before = {name: s.copy() for name, s in scores.items()}
@@ -194,7 +184,6 @@ def test_masks_have_their_scores_shapes_and_leave_them_alone(scores, sparsity):
     assert all(np.array_equal(scores[name], before[name]) for name in scores)
 
 
-@law
 @given(st.integers(1, 500), sparsities)
 def test_units_lose_exactly_their_share(units, sparsity):
     scores = {"a": np.arange(units) % 7}
@@ -204,7 +193,6 @@ def test_units_lose_exactly_their_share(units, sparsity):
         assert masks["a"].shape == (units,)
 
 
-@law
 @given(layers())
 def test_zeros_are_counted_as_they_are(masks):
     zeros = checking.zero_counts(masks)
@@ -214,15 +202,6 @@ def test_zeros_are_counted_as_they_are(masks):
     assert masking.sparsity_of(masks) == pytest.approx(share, abs=1e-12)
 
 
-@law
-@given(arrays(np.int8, array_shapes()) | arrays(np.int32, array_shapes()))
-def test_magnitudes_of_integers_do_not_overflow(kernel):
-    """In an int8, -128 is its own absolute value."""
-    scores = masking.magnitude_scores({"a": kernel})["a"]
-    assert scores.ravel().tolist() == [abs(k) for k in kernel.ravel().tolist()]
-
-
-@law
 @given(st.data(), st.sampled_from(FLOATS), st.integers(0, 3))
 def test_norms_of_huge_and_tiny_weights_are_right(data, dtype, zeros):
     """Their squares are infinite, or zero, in the dtype of the weights."""
@@ -238,7 +217,6 @@ def test_norms_of_huge_and_tiny_weights_are_right(data, dtype, zeros):
     np.testing.assert_allclose(norms, exact, rtol=1e-12)
 
 
-@law
 @given(layers(), st.integers(0, 2**64))
 def test_equal_seeds_give_equal_scores(kernels, seed):
     one, again = (masking.random_scores(kernels, seed) for _ in range(2))
@@ -325,34 +303,11 @@ def test_a_percentage_is_answered_with_the_fraction():
         masking.layerwise_masks({"a": np.arange(10)}, 80)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(
-    "score",
-    [
-        masking.magnitude_scores,
-        masking.unit_scores,
-        lambda kernels: masking.random_scores(kernels, seed=0),
-        lambda kernels: masking.layerwise_masks(kernels, 0.5),
-        lambda kernels: masking.global_masks(kernels, 0.5),
-        lambda kernels: masking.threshold_masks(kernels, 0.5),
-    ],
-)
-def test_weights_that_are_not_numbers_are_refused_by_layer(score, bad):
-    kernels = {"good": np.ones((2, 2)), "broken": np.array([[1.0, bad]])}
-    with pytest.raises(ValueError, match=r"'broken' has NaN or infinite"):
-        score(kernels)
-
-
 def test_numbers_whose_sum_overflows_are_still_numbers():
     huge = np.array([1e308, 1e308, 1.0])
     with np.errstate(over="ignore"):
         mask = masking.layerwise_masks({"a": huge}, 1 / 3)["a"]
     assert mask.tolist() == [1, 1, 0]
-
-
-def test_an_empty_layer_is_refused():
-    with pytest.raises(ValueError, match="'a' has no entries"):
-        masking.layerwise_masks({"a": np.zeros((0, 3))}, 0.5)
 
 
 @pytest.mark.parametrize("make", [masking.layerwise_masks, masking.unit_masks])
@@ -368,17 +323,6 @@ def test_a_layer_is_never_wiped_out_by_global_masks():
         masking.global_masks(scores, 0.5)
 
 
-def test_unit_masks_want_one_score_per_unit():
-    with pytest.raises(ValueError, match=r"shape \(2, 5\).*unit_scores"):
-        masking.unit_masks({"a": np.ones((2, 5))}, 0.5)
-
-
-@pytest.mark.parametrize("threshold", [-0.1, float("nan"), "0.1", None])
-def test_a_threshold_is_a_score(threshold):
-    with pytest.raises(ValueError, match=f"at least 0; got {threshold!r}"):
-        masking.threshold_masks({"a": np.ones(3)}, threshold)
-
-
 def test_a_layer_is_never_wiped_out_by_a_threshold():
     scores = {"wide": np.arange(9), "narrow": np.array([1.0, 2.5])}
     top = masking.threshold_masks(scores, 2.5)
@@ -388,7 +332,6 @@ def test_a_layer_is_never_wiped_out_by_a_threshold():
     assert "Threshold 2.6 leaves nothing" in str(error.value)
 
 
-@law
 @given(layers(), st.integers(0, 99))
 def test_a_threshold_is_a_sparsity_read_from_the_other_side(scores, nth):
     """Cutting at the k-th smallest score removes k, where no two are equal."""

@@ -3,14 +3,17 @@
 No test here needs a network, Docker or Node; those are in `codespace/`.
 """
 
+import importlib.metadata
 import json
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
 import types
 
 import conftest
+import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -77,6 +80,21 @@ def test_commands_of_the_readme_exist():
     assert called <= targets
 
 
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    """And saves a network with the same outputs and half of the filters."""
+    code = r"```python\n(import keras.*?)```"
+    (example,) = re.findall(code, text("README.md"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(example, space)
+    x = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    masked, small = (space[name](x) for name in ("pruned", "small"))
+    assert np.abs(masked - small).max() <= 1e-5 * np.abs(masked).max()
+    assert small.shape == (2, 10)
+    assert (tmp_path / "small.keras").exists()
+    assert space["small"].count_params() < space["model"].count_params() / 3
+
+
 def test_the_badge_opens_this_repository():
     """A picker as long as `[project.urls]` names no repository to open."""
     home = project().get("urls", {}).get("Repository")
@@ -103,6 +121,27 @@ def test_the_makefile_refuses_other_pythons():
 def test_all_supported_pythons_are_named(path):
     *most, last = [f"3.{minor}" for minor in supported()]
     assert f"Python {', '.join(most)} or {last}" in text(path)
+
+
+@pytest.mark.parametrize("missing", ["ensurepip", "venv"])
+def test_the_makefile_names_what_a_python_lacks(tmp_path, missing):
+    """One line, before anything is made; Debian's Python is like that."""
+    (tmp_path / f"{missing}.py").write_text("raise ImportError")
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"\n'
+    )
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    make = ["make", "lab", f"PYTHON={python}", f"VENV={venv}"]
+    done = subprocess.run(
+        make, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    said, *rest = done.stderr.splitlines()
+    assert "install them" in said
+    assert len(rest) == 1  # make's own line
+    assert not venv.exists()
 
 
 def test_the_workflow_runs_the_oldest_and_the_newest_python():
@@ -183,6 +222,23 @@ def test_no_gpu_libraries_are_locked(platform):
     names = locked(environment(platform, supported()[-1]))
     assert [name for name in names if name.startswith("nvidia")] == []
     assert ("tensorflow-cpu" in names) == (platform == "Linux")
+
+
+def test_the_lock_names_every_extra_that_its_packages_ask_for():
+    """pip before 23.3 takes the newest release of `name[extra]` otherwise."""
+    locked = {canonicalize_name(pin.name): pin.extras for pin, _ in pins()}
+    asked = {
+        (name, asked.name, extra)
+        for distribution in importlib.metadata.distributions()
+        if (name := canonicalize_name(distribution.name)) in locked
+        for asked in map(Requirement, distribution.requires or ())
+        if asked.marker is None
+        or any(asked.marker.evaluate({"extra": e}) for e in {"", *locked[name]})
+        for extra in asked.extras
+    }
+    assert asked
+    missing = [a for a in asked if a[2] not in locked[canonicalize_name(a[1])]]
+    assert missing == []
 
 
 # environment.yml
@@ -455,7 +511,7 @@ FORBIDDEN = {
     "pickles": (
         r"allow_pickle=(?!False)|\b(cloud)?pickle\b|\bdill\b|joblib\.load"
     ),
-    "unsafe models": r"safe_mode=|enable_unsafe|\.h5\b|load_weights",
+    "unsafe models": r"safe_mode=|enable_unsafe|\.h5\b",
     "shells": (  # a program is run as a list of arguments, or not at all
         r"subprocess\.(?!run\(\s*\[)|os\.(system|popen|exec)|shell=|get_ipython"
     ),

@@ -4,11 +4,11 @@ import tempfile
 
 import numpy as np
 
-from helpers.engine import channels
 from helpers.engine.backend import keras, view
+from helpers.engine.tracing import is_graph, trace
 
 
-def rebuild(model, kept=None, values=()):
+def rebuild(model, kept=None, values=(), changes=None):
     """A new model of new layers with the weights and state of `model`.
 
     It is a Sequential or functional model as `model` is, and not compiled.
@@ -17,12 +17,13 @@ def rebuild(model, kept=None, values=()):
         kept: from unit number (see `channels`) to whether it stays.
         values: pairs of a variable and what it is to hold instead, before
             units are cut out of it.
+        changes: from the `id` of a layer to what differs in its configuration.
     """
-    changes, keeps = {}, {}
+    changes, keeps = changes or {}, {}
     if kept is not None:
-        trace = channels.trace(model)
-        changes = {id(s.layer): s.changes(kept) for s in trace.steps}
-        for label in trace.labels:
+        found = trace(model)
+        changes = {id(s.layer): s.changes(kept) for s in found.steps}
+        for label in found.labels:
             axes = keeps.setdefault(id(label.variable), [])
             axes.append((label.axis, kept[label.units]))
     twins, initializers = {}, []
@@ -42,7 +43,7 @@ def _built(model, twins, changes, initializers):
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an operation has no state
         if id(layer) not in twins:
-            if channels.is_graph(layer):
+            if is_graph(layer):
                 new = _built(layer, twins, changes, initializers)
             else:
                 new = _same_layer(layer, changes.get(id(layer), {}))
@@ -59,9 +60,8 @@ def _built(model, twins, changes, initializers):
 
 
 def _same_input(tensor):
-    return keras.Input(
-        batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name
-    )
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
 def _same_layer(layer, changes):
@@ -79,7 +79,7 @@ def _same_layer(layer, changes):
         with keras.saving.custom_object_scope(functions):
             return type(layer).from_config({**layer.get_config(), **changes})
     except Exception as error:  # whatever a reader's layer does
-        if not layer.variables:
+        if not layer.weights:
             return layer
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
@@ -104,7 +104,7 @@ def _without_initial_weights(layer):
 
 def _carry_over(old, new, keeps, values):
     """Weights and other state, by the layers' own means; cut where asked."""
-    if channels.is_graph(old) or old is new:
+    if is_graph(old) or old is new:
         return
     pairs = zip(old._flatten_layers(), new._flatten_layers(), strict=True)
     for one, other in pairs:

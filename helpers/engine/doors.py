@@ -101,56 +101,37 @@ def is_count(value, least=1):
     return whole and not isinstance(value, bool) and value >= least
 
 
-def real_numbers(value):
-    """`value` as an array with entries that are real numbers, or None."""
+def are_numbers(value):
+    """Whether `value` is an array of real numbers, or a list that makes one."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of several lengths
-        return None
+        return False
     real = np.can_cast(array.dtype, np.float64, "same_kind")
-    return array if array.size and array.ndim and real else None
+    return bool(array.size and array.ndim and real)
 
 
-def _misfits(value, fits):
-    """Names of the layers in a dict whose arrays do not fit."""
-    if not isinstance(value, dict):
-        return []
-    return [name for name, array in value.items() if not fits(array)]
+def _are_finite(array):
+    return are_numbers(array) and bool(np.isfinite(np.asarray(array)).all())
 
 
-def _is_real(array):
-    return real_numbers(array) is not None
+def _layers(fits, each, advice):
+    """A dict from layer name to what fits."""
 
-
-def _is_finite(array):
-    return _is_real(array) and bool(np.isfinite(np.asarray(array)).all())
-
-
-def _is_row(array):
-    return _is_real(array) and np.ndim(array) == 1
-
-
-def _layers(fits, expected, advice):
-    """A dict from layer name to arrays that fit."""
+    def wrong(value):
+        return [name for name, array in value.items() if not fits(array)]
 
     def got(value):
-        wrong = _misfits(value, fits)
-        if not wrong:
+        if not (isinstance(value, dict) and value):
             return shown(value)
-        array = np.asarray(
-            value[wrong[0]], None if _is_real(value[wrong[0]]) else object
-        )
-        if _is_real(array) and not np.isfinite(array).all():
-            return f"NaN or infinite entries for layer {wrong[0]!r}"
-        return f"{shown(array)} for layer {wrong[0]!r}"
+        name = wrong(value)[0]
+        broken = are_numbers(value[name]) and not _are_finite(value[name])
+        what = "NaN or infinite entries" if broken else shown(value[name])
+        return f"{what} for layer {name!r}"
 
     return Kind(
-        lambda value: (
-            isinstance(value, dict)
-            and bool(value)
-            and not _misfits(value, fits)
-        ),
-        f"a dict from layer name to {expected}, of one layer or more",
+        lambda value: isinstance(value, dict) and value and not wrong(value),
+        f"a dict from layer name to {each}, for one layer or more",
         advice,
         got,
     )
@@ -189,21 +170,21 @@ LEVEL = Kind(
     "Pass e.g. 0.05.",
 )
 LAYERS = _layers(
-    _is_real, "real numbers", "Pass e.g. `pruning.prunable_kernels(model)`."
+    are_numbers, "real numbers", "Pass e.g. `pruning.prunable_kernels(model)`."
 )
 FINITE = _layers(
-    _is_finite,
+    _are_finite,
     "finite numbers",
     "Pass e.g. `pruning.prunable_kernels(model)`; if they are not finite, "
     "check the training (a learning rate too high?).",
 )
 UNITS = _layers(
-    lambda array: _is_row(array) and _is_finite(array),
+    lambda array: _are_finite(array) and np.ndim(array) == 1,
     "one finite number per unit (1-D)",
     "Pass e.g. `masking.unit_scores(kernels)`.",
 )
 ROWS = Kind(
-    lambda value: real_numbers(value) is not None,
+    are_numbers,
     "an array of numbers, one row or more",
     "Pass e.g. `split.x_test`.",
 )
@@ -215,8 +196,8 @@ FUNCTION = Kind(callable, "a function", "Pass one, without calling it.")
 
 def _why_no_model(value):
     """What is wrong with a model, and what to pass; None if it is one."""
-    from helpers.engine import channels
     from helpers.engine.backend import keras
+    from helpers.engine.tracing import is_graph
 
     package = type(value).__module__.split(".")[0]
     if package == "tf_keras":
@@ -226,12 +207,19 @@ def _why_no_model(value):
     if not value.built:
         hint = "Give it an `Input` layer, or call it once on data."
         return f"{value.name!r}, which has no weights yet", hint
-    if not channels.is_graph(value) or not value.inputs:
+    if not is_graph(value) or not value.inputs:
         return (
             f"a {type(value).__name__}, which decides in Python what its "
             "layers read",
             "Pass a `keras.Sequential` or a functional model.",
         )
+    return None
+
+
+def _why_not_floats(value):
+    """The same of a model whose weights are to be looked at."""
+    if why := _why_no_model(value):
+        return why
     for layer in value._flatten_layers():
         kind = getattr(layer, "quantization_mode", None)
         if kind or getattr(layer, "lora_enabled", False):
@@ -243,12 +231,17 @@ def _why_no_model(value):
     return None
 
 
-MODEL = Kind(
-    lambda value: _why_no_model(value) is None,
-    "a Keras model that is built, Sequential or functional",
-    lambda value: _why_no_model(value)[1],
-    lambda value: _why_no_model(value)[0],
-)
+def _model(why):
+    return Kind(
+        lambda value: why(value) is None,
+        "a Keras model that is built, Sequential or functional",
+        lambda value: why(value)[1],
+        lambda value: why(value)[0],
+    )
+
+
+MODEL = _model(_why_not_floats)
+ANY_MODEL = _model(_why_no_model)  # quantized, too: it is only run
 MASKS = Kind(
     lambda value: isinstance(value, dict),
     "a dict from layer name to mask",
@@ -260,4 +253,18 @@ SPLIT = Kind(
     "a `datasets.Split`",
     'Pass e.g. `datasets.load("mnist")`, or your own arrays as '
     f"`datasets.Split({', '.join(PARTS)})`.",
+)
+
+
+def _several(value):
+    arrays = isinstance(value, list | tuple) and all(
+        isinstance(part, np.ndarray) and are_numbers(part) for part in value
+    )
+    return arrays and len(value) > 0
+
+
+INPUTS = dataclasses.replace(
+    ROWS,
+    fits=lambda value: ROWS.fits(value) or _several(value),
+    expected=f"{ROWS.expected}, or a list of them, one per input",
 )

@@ -287,6 +287,7 @@ def look(data, sparsity):
 """
 
 
+@pytest.mark.deep
 def test_how_long_a_reader_waits(run, write):
     """From key press to changed readout, on the page's clock; not judged.
 
@@ -332,6 +333,7 @@ def write_latency(waits):
     path.write_text(json.dumps(found, indent=2) + "\n")
 
 
+@pytest.mark.deep
 def test_neurons(run, baseline):
     shown = Shown(run("03_neuron_pruning.ipynb"))
     shown.press("End", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
@@ -347,6 +349,7 @@ def test_neurons(run, baseline):
     shown.wait_for("units left 540")
 
 
+@pytest.mark.deep
 def test_threshold(run):
     shown = Shown(run("07_threshold_pruning.ipynb"))
     shown.press("Home")
@@ -362,6 +365,7 @@ def test_threshold(run):
     assert counts[-1] < counts[0]
 
 
+@pytest.mark.deep
 def test_filters(run):
     shown = Shown(run("08_filter_pruning.ipynb"))
     shown.press("Home")
@@ -375,6 +379,7 @@ def test_filters(run):
     assert all(map(bytes.__ne__, before, shown.pictures()))
 
 
+@pytest.mark.deep
 def test_rounds(run):
     shown = Shown(run("06_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
@@ -388,6 +393,7 @@ def test_rounds(run):
     assert shown.place() == "3"
 
 
+@pytest.mark.deep
 def test_size_budget(run):
     page = run("09_quantization_and_distillation.ipynb", seconds=1200)
     shown = Shown(page)
