@@ -57,7 +57,10 @@ def sweep(function, splits, **axes):
             test = splits[place[0]].x_test, splits[place[0]].y_test
             seen = {"accuracy": measuring.accuracy(seen, *test)}
         rows.append(seen)
-    index = pd.MultiIndex.from_tuples(places, names=list(axes))
+    codes = np.indices([len(values) for values in axes.values()])
+    index = pd.MultiIndex(  # whose order is that of the axes
+        list(map(list, axes.values())), codes.reshape(len(axes), -1), names=axes
+    )
     table = pd.DataFrame(rows, index)
     return table["accuracy"] if list(table) == ["accuracy"] else table
 

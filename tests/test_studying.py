@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -177,18 +178,20 @@ def test_a_sweep_measures_every_network_on_its_data(split, capsys):
         return models[data]
 
     live = studying.sweep(
-        network, splits, method={"a": 1, "b": 2}, sparsity=(0, 0.5)
+        network, splits, method={"b": 1, "a": 2}, sparsity=(0, 0.5)
     )
     assert (
         list(live.index)
         == seen
-        == list(itertools.product(splits, "ab", (0, 0.5)))
+        == list(itertools.product(splits, "ba", (0, 0.5)))
     )
     assert live.index.names == ["data", "method", "sparsity"]
     assert live.name == "accuracy"
+    assert list(live.unstack("method")) == ["b", "a"]
     for name, model in models.items():
         right = measuring.accuracy(model, split.x_test, split.y_test)
-        assert (live[name] == right).all()
+        with warnings.catch_warnings(action="error"):
+            assert (live[name, "a"] == right).all()
     assert "network: 100%" in capsys.readouterr().out
 
 
