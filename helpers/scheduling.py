@@ -84,7 +84,8 @@ class PruneOnSchedule(keras.callbacks.Callback):
         """Prune before the first step."""
         self._prune()
         # Keras' own history comes last, after whatever gives weights back.
-        self.model.history.on_train_end = self.on_train_end
+        if history := getattr(self.model, "history", None):
+            history.on_train_end = self.on_train_end
 
     def on_train_batch_end(self, batch, logs=None):
         """Prune if it is time to."""

@@ -256,3 +256,12 @@ def test_the_student_of_a_distiller_is_pruned(network, split):
         networks.mlp((8,)), network, split, 12, callbacks=[prune]
     )
     assert zeros_of(student)["hidden_1"] == round(0.9 * 15_680)
+
+
+def test_a_loop_of_ones_own_may_call_it(network, split):
+    prune = scheduling.PruneOnSchedule(SCHEDULES["one-shot"])
+    callbacks = keras.callbacks.CallbackList([prune], model=compiled(network))
+    callbacks.on_train_begin()
+    network.train_on_batch(split.x_train, split.y_train)
+    callbacks.on_train_end()
+    assert zeros_of(network)["hidden_1"] == round(0.9 * 15_680)
