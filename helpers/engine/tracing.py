@@ -14,11 +14,13 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from helpers.engine import steps
+from helpers.engine import carriers, readers, steps
 from helpers.engine.backend import keras
 from helpers.engine.channels import Channels, Label
 
 Functional = keras.src.models.functional.Functional
+# The first that claims a layer has it.
+KINDS = (*carriers.BEFORE, *readers.KINDS, *carriers.KINDS, steps.Step)
 _KNOWN = weakref.WeakKeyDictionary()
 
 
@@ -127,7 +129,7 @@ class _Tracer:
         inputs = [self._tensors[number] for number in takes]
         specs = _specs(node, [tensor.spec for tensor in inputs])
         shapes = [tensor.spec.shape for tensor in inputs]
-        kind = next(k for k in steps.KINDS if k.claims(layer, shapes))
+        kind = next(k for k in KINDS if k.claims(layer, shapes))
         step = kind(layer, name, node, takes, inputs, specs)
         first = self.first_use(step)
         step.gives = step.number(self)
