@@ -75,7 +75,12 @@ def macs_per_layer(model):
 
 
 def readings(model, x, y):
-    """What an explorer shows of `model`: how well it reads, what is left.
+    """What an explorer shows of `model`: how well it reads, what is left."""
+    return {"accuracy": accuracy(model, x, y), **left_in(model)}
+
+
+def left_in(model):
+    """How many weights and units pruning has left, and the MACs.
 
     Weights and units are those of the layers that may be pruned; a unit is
     left as long as a weight leads to it.
@@ -87,7 +92,6 @@ def readings(model, x, y):
         for name in known.hidden()
     ]
     return {
-        "accuracy": accuracy(model, x, y),
         "weights left": int(sum(map(np.count_nonzero, left.values()))),
         "units left": int(sum(map(np.count_nonzero, units))),
         "MACs": sum(macs_per_layer(model).values()),

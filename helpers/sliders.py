@@ -3,8 +3,7 @@
 import numpy as np
 
 from helpers import measuring, plotting, pruning
-from helpers.engine import channels, pictures
-from helpers.engine.backend import view
+from helpers.engine import pictures
 from helpers.engine.doors import FUNCTION, door
 from helpers.engine.explorer import Explorer
 
@@ -77,21 +76,9 @@ class _Looks:
 
 
 def _left(model):
-    """What is left in the layers that may be pruned, and what it costs."""
     if isinstance(model, bytes):
         return {"bytes": len(model)}
-    trace = channels.trace(model)
-    axes = {name: label.axis for name, label in trace.given().items()}
-    kept = [
-        np.moveaxis(view(kernel) != 0, axes.get(name, -1), -1)
-        for name, kernel in trace.prunable().items()
-    ]
-    units = [mask.reshape(-1, mask.shape[-1]).any(axis=0) for mask in kept]
-    return {
-        "weights left": sum(map(np.count_nonzero, kept)),
-        "units left": sum(map(np.count_nonzero, units)),
-        "MACs": sum(measuring.macs_per_layer(model).values()),
-    }
+    return measuring.left_in(model)
 
 
 def _drawing(accuracy, xlabel, title):

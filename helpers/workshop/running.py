@@ -21,7 +21,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from helpers import datasets, studying
+from helpers import datasets
 from helpers.engine.backend import keras, tf
 from helpers.engine.caching import (
     cache_folder,
@@ -29,8 +29,9 @@ from helpers.engine.caching import (
     say_not_kept,
     whole,
 )
+from helpers.fitting import progress
 
-HELPERS = pathlib.Path(studying.__file__).parent
+HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
     "compacting", "measuring", "deploying", "distilling", "engine/channels",
@@ -55,7 +56,7 @@ def study(experiment, seeds, data, sample, num_workers, axes):
                 for path, run in missing.items()
             )
         ) as finished,
-        studying.progress(finished, label, total=len(missing)) as shown,
+        progress(finished, label, total=len(missing)) as shown,
     ):
         rows |= _kept(shown, _folder(experiment))
     return pd.DataFrame([row for path in runs for row in rows[path]])
