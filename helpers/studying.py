@@ -2,11 +2,13 @@
 
 import itertools
 import pathlib
+import sys
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from tqdm import tqdm
 
 from helpers.engine.doors import FUNCTION, Kind, door
 
@@ -25,6 +27,11 @@ TABLE = Kind(
 )
 
 
+def progress(items, label, total=None):
+    """A progress bar over `items`, on stdout, where notebooks keep it."""
+    return tqdm(items, label, total, file=sys.stdout, ncols=96, mininterval=0.5)
+
+
 @door(function=FUNCTION)
 def sweep(function, splits, **axes):
     """Call `function` for each data set and each value of all axes.
@@ -40,11 +47,11 @@ def sweep(function, splits, **axes):
         Series: the test accuracies, by data and axes; of dicts a DataFrame
         with a column per reading.
     """
-    from helpers import fitting, measuring  # reading needs no TensorFlow
+    from helpers import measuring  # reading needs no TensorFlow
 
     axes = {"data": splits, **axes}
     places, rows = list(itertools.product(*axes.values())), []
-    for place in fitting.progress(places, function.__name__):
+    for place in progress(places, function.__name__):
         seen = function(**dict(zip(axes, place, strict=True)))
         if not isinstance(seen, dict):
             test = splits[place[0]].x_test, splits[place[0]].y_test

@@ -29,7 +29,7 @@ from helpers.engine.caching import (
     say_not_kept,
     whole,
 )
-from helpers.fitting import progress
+from helpers.studying import progress
 
 HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
