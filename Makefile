@@ -19,10 +19,10 @@ lab: $(VENV)/ready  ## open the series in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 run: $(VENV)/ready  ## execute the series, leave readable pages in build/
-	$(BIN)/python -m helpers.building run $(NOTEBOOKS)
+	$(BIN)/python -m helpers.workshop.building run $(NOTEBOOKS)
 
 site: $(VENV)/ready  ## pages whose sliders move without a kernel, in build/site/
-	$(BIN)/python -m helpers.building site $(NOTEBOOKS)
+	$(BIN)/python -m helpers.workshop.building site $(NOTEBOOKS)
 
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache
@@ -60,10 +60,10 @@ bench: $(VENV)/ready $(PEERS)/ready  ## time the helpers against their peers
 	$(BIN)/python tests/benchmarks/bench.py
 
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
-	$(BIN)/python -m helpers.building store $(NOTEBOOKS)
+	$(BIN)/python -m helpers.workshop.building store $(NOTEBOOKS)
 
 study: $(VENV)/ready  ## repeat over seeds what the notebooks draw as bands
-	$(BIN)/python -m helpers.experiments
+	$(BIN)/python -m helpers.workshop.experiments
 
 sync: $(VENV)/ready  ## carry edits between each .ipynb and its .py
 	$(BIN)/jupytext --sync $(NOTEBOOKS)

@@ -1,132 +1,117 @@
 """Make a masked network really smaller, with the same outputs."""
 
-import itertools
+import collections
 
 import numpy as np
 
-from helpers import staging
-from helpers.backend import view
+from helpers.engine import copying
+from helpers.engine.backend import view
+from helpers.engine.doors import MODEL, door
+from helpers.engine.tracing import trace as traced
 
 
+@door(model=MODEL)
 def compact(model):
     """A plain, smaller Keras model without the units that do nothing.
 
-    A unit or filter goes when all its incoming weights are zero, or all its
-    outgoing ones. If a unit without inputs has a bias, it emits the constant
-    `relu(bias)`, which is added to the next layer's biases, so that outputs
-    stay equal up to rounding. Where that is not exact, because the next
-    layer has no biases or pads with zeros, the unit stays.
+    A unit, filter or head goes when no weight leads to it from the input, or
+    none from it to the output; units that are added or multiplied together
+    go together. What a unit without inputs emits all the same, such as
+    `relu(bias)`, is added to the biases of the layers that read it, so that
+    outputs stay equal up to rounding. Where that is not exact, because the
+    reader has no bias or pads with zeros, the unit stays.
+
+    Works on any Sequential or functional model; what mixes units (see
+    `engine.steps`) stays as it is.
 
     Raises:
-        ValueError: a model that is not a chain of layers that leave units
-            apart (see `staging.stages`), or a layer of which no unit is left.
+        ValueError: a network whose outputs do not depend on its inputs.
     """
-    stages = staging.stages(model)
-    weights = {
-        layer.name: [np.array(view(w)) for w in layer.weights]
-        for layer in model.layers
-    }
-    alive = [np.ones(s[0].kernel.shape[-1], bool) for s in stages[1:]]
-    while _drop_dead_units(stages[1:], weights, alive):
-        pass  # a dropped unit may leave others without use
-    cut, channels = [], np.ones(1, bool)  # of the images, all stay
-    for stage, units in zip(stages, [channels, *alive], strict=True):
-        for layer in stage:
-            kept = weights[layer.name]
-            cut.append(_without_dead_units(layer, kept, channels, units))
-        channels = units
-    small = staging.chained([layer for layer, _ in cut], model)
-    for layer, kept in cut:
-        layer.set_weights(kept)
-    return small
+    trace = traced(model)
+    constants = _constants(trace)
+    kept = _kept(trace, constants)
+    return copying.rebuild(model, kept, _folded(trace, constants, kept))
 
 
+@door(model=MODEL)
 def live_units(model):
     """How many units of each hidden layer `compact` would keep, by name."""
-    *hidden, _ = staging.stages(compact(model))[1:]
-    return {layer.name: layer.kernel.shape[-1] for layer, *_ in hidden}
+    trace = traced(model)
+    kept = _kept(trace, _constants(trace))
+    return {name: int(kept[u].sum()) for name, u in trace.hidden().items()}
 
 
-def _drop_dead_units(stages, weights, alive):
-    """Cut dead units off, in place, stage by stage; returns how many died.
+def _constants(trace):
+    """Of what each reader reads: which places are constant, and their values.
 
-    Units are what the last axis counts, so one reshape finds what reads a
-    unit: a weight of each next unit (Dense), each weight of a window
-    (convolution), or a weight for each position (after Flatten).
+    The network runs once, on no image at all: zeros wherever something
+    varies. Of places that may not be left out, because the reader could not
+    make up for them, the value is NaN.
     """
-    died = 0
-    for number, pair in enumerate(itertools.pairwise(stages)):
-        (layer, *after), (reader, *_) = pair
-        living, kernel = alive[number], weights[layer.name][0]
-        read_by = weights[reader.name][0]
-        reads = read_by.reshape(-1, living.size, read_by.shape[-1])
-        silent = _without_inputs(layer, after, weights)
-        unread = ~reads.any(axis=(0, 2))
-        if not (living & ~silent & ~unread).any():
-            _refuse_constant(layer if reads.any() else reader)
-        if not (living & (silent | unread)).any():
-            continue
-        emitted, constant = _emitted(layer, after, weights)
-        pads = getattr(reader, "padding", "valid") != "valid"
-        constant &= (emitted == 0) | (reader.use_bias and not pads)
-        dead = living & (unread | silent & constant)
-        if reader.use_bias:
-            added = (emitted * dead) @ reads  # from each position
-            weights[reader.name][1] += added.sum(axis=0)
-        reads[:, dead] = 0
-        kernel[..., dead] = 0
-        living &= ~dead
-        died += int(dead.sum())
-    return died
+    tensors = trace.nothing()
+    constant = {n: np.zeros(x.shape[-1], bool) for n, x in tensors.items()}
+    uses = collections.Counter(id(step.layer) for step in trace.steps)
+    found = {}
+    for step in trace.steps:
+        places = [constant[n] for n in step.takes]
+        values = [tensors[n] for n in step.takes]
+        if step.kernel is not None:
+            alone = uses[id(step.layer)] == 1
+            found[step] = places[0], _made_up_for(step, values[0], alone)
+        made = map(np.asarray, step.run(tensors))
+        same = step.constant(places, values)
+        for n, places, value in zip(step.makes, same, made, strict=True):
+            constant[n] = places
+            tensors[n] = np.where(places, value, np.zeros_like(value))
+    if all(constant[n].all() for n in trace.results):
+        _refuse_constant(trace)
+    return found
 
 
-def _without_inputs(layer, after, weights):
-    """Units whose inputs cannot reach them: a zero column or a zero gamma."""
-    kernel = weights[layer.name][0]
-    units = kernel.shape[-1]
-    silent = ~kernel.reshape(-1, units).any(axis=0)
-    for norm in after:
-        if getattr(norm, "scale", False):
-            gamma = weights[norm.name][0].reshape(-1, units)
-            silent |= ~gamma.any(axis=0)
-    return silent
+def _made_up_for(step, values, alone):
+    """The value at each place, NaN where it cannot be added to the biases."""
+    values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    even = np.isclose(values, values[0], rtol=1e-6).all(axis=0)
+    fixed = None not in step.shapes[0][1:]
+    can = (even & step.folds() & alone & fixed) | ~values.any(axis=0)
+    return np.where(can, values[0], np.nan)
 
 
-def _emitted(layer, after, weights):
-    """What each unit puts out without inputs, and if that is one constant.
-
-    The layers themselves are asked, on an image of nothing but biases.
-    """
-    kernel, *bias = weights[layer.name]
-    values = np.zeros((1, *layer.output.shape[1:]), np.float32)
-    values = layer.activation(values + (bias[0] if bias else 0))
-    for follower in after:
-        values = follower(values)
-    values = np.array(values).reshape(-1, kernel.shape[-1])
-    return values[0], np.isclose(values, values[0], rtol=1e-6).all(axis=0)
-
-
-def _without_dead_units(layer, weights, channels, units):
-    """A copy of `layer` that reads `channels` and puts out `units`.
-
-    And its weights, which it can take once it is built.
-    """
-    config = layer.get_config()
-    if isinstance(layer, staging.PRUNABLE):
-        kernel, *bias = weights
-        inputs = np.resize(channels, kernel.shape[-2])
-        weights = [
-            kernel[..., inputs, :][..., units],
-            *(b[units] for b in bias),
-        ]
-        config["filters" if "filters" in config else "units"] = int(units.sum())
-    elif not units.all():
-        weights = [w[np.resize(units, w.shape)] for w in weights]
-    return type(layer).from_config(config), weights
+def _kept(trace, constants):
+    """From unit number to whether it stays: what outputs can be traced to."""
+    kept, before = trace.held.copy(), -1
+    for step in trace.steps:
+        if step.heads is not None:
+            kept[step.heads] |= step.wanted_heads()
+    while before != kept.sum():
+        before = kept.sum()
+        for step in reversed(constants):
+            constant, values = constants[step]
+            needed = step.wanted(kept) & ~(constant & np.isfinite(values))
+            kept[step.reads[0][needed]] = True
+        for label in trace.labels:  # no layer is left without any
+            if label.own and not kept[label.units].any():
+                kept[label.units[0]] = True
+    return kept
 
 
-def _refuse_constant(layer):
+def _folded(trace, constants, kept):
+    """Pairs of a bias and what it becomes by the constants that are cut."""
+    for step, (constant, values) in constants.items():
+        lost = constant & np.isfinite(values) & ~kept[step.reads[0]]
+        if values[lost].any():
+            added = values[lost] @ step.matrix().sum(axis=0)[lost]
+            yield step.layer.bias, view(step.layer.bias) + added
+
+
+def _refuse_constant(trace):
+    dead = [
+        step.name
+        for step in trace.steps
+        if step.kernel is not None and not step.matrix().any()
+    ]
+    name = (dead or sorted(trace.outputs))[0]
     raise ValueError(
-        f"Layer {layer.name!r} has no unit left that does anything: the "
-        "network's output is constant. Prune less."
+        f"Layer {name!r} has no unit left that does anything: the network's "
+        "output is constant. Prune less."
     )

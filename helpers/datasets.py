@@ -2,16 +2,15 @@
 
 import dataclasses
 import functools
+import gzip
 import hashlib
 import os
 import pathlib
-import time
-import urllib.request
 
-import filelock
 import numpy as np
+import pooch
 
-from helpers.caching import whole
+from helpers.engine.doors import door, one_of
 
 NAMES = ("mnist", "fashion_mnist")
 SYNTHETIC = "synthetic"
@@ -23,7 +22,7 @@ CLASSES = {
     ),
 }  # fmt: skip
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-# SHA-256 over the bytes of the four arrays, in that order.
+# SHA-256 over the bytes of the four arrays: of the sample, of the full data.
 KNOWN = {
     "mnist": {
         "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16",
@@ -35,19 +34,26 @@ KNOWN = {
     },
 }
 SAMPLES = pathlib.Path(__file__).parent / "samples"
-KERAS_FILES = {
-    "mnist": ["mnist.npz"],
-    "fashion_mnist": [
-        f"fashion-mnist/{part}-ubyte.gz"
-        for part in (
-            "train-labels-idx1", "train-images-idx3",
-            "t10k-labels-idx1", "t10k-images-idx3",
-        )
-    ],
-}  # fmt: skip
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+# Where Keras keeps each file of its downloads, and its SHA-256.
+FILES = {
+    "mnist": {
+        "mnist.npz":
+        "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    },
+    "fashion_mnist": {
+        "fashion-mnist/train-images-idx3-ubyte.gz":
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "fashion-mnist/train-labels-idx1-ubyte.gz":
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "fashion-mnist/t10k-images-idx3-ubyte.gz":
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "fashion-mnist/t10k-labels-idx1-ubyte.gz":
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+}  # fmt: skip
 TIMEOUT = 10  # seconds without an answer before the sample is taken
-SLOWEST = 50_000  # bytes a second; a slower download is given up, too
+pooch.get_logger().setLevel("ERROR")  # else it tells of each download
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +61,7 @@ class Split:
     """One data set; x: float32 (rows, features), y: int (rows,).
 
     Images are rows of 784 pixels in [0, 1]; synthetic rows have 10 features
-    of mean 0 and standard deviation 1.
+    of mean 0 and standard deviation 1. Your own six arrays make one, too.
     """
 
     x_train: np.ndarray
@@ -64,8 +70,8 @@ class Split:
     y_val: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    name: str
-    source: str
+    name: str = "own"
+    source: str = "memory"
 
     @property
     def is_sample(self):
@@ -80,15 +86,23 @@ class Split:
         """
         return num_steps // 5 if self.is_sample else num_steps
 
+    def with_validation(self):
+        """The split for a last training, when all choices have been made.
+
+        The validation rows follow the training rows.
+        """
+        x, y = (self.x_train, self.x_val), (self.y_train, self.y_val)
+        return dataclasses.replace(
+            self, x_train=np.concatenate(x), y_train=np.concatenate(y)
+        )
+
     @functools.cached_property
     def fingerprint(self):
         """SHA-256 of what a training run can see."""
-        digest = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_val, self.y_val):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return _digest([self.x_train, self.y_train, self.x_val, self.y_val])
 
 
+@door(name=one_of(*NAMES, SYNTHETIC))
 def load(name, sample=False):
     """Load a data set by name and print one line that says which it got.
 
@@ -101,9 +115,6 @@ def load(name, sample=False):
     Raises:
         ValueError: an unknown name, or a file that is not what it should be.
     """
-    if name not in (*NAMES, SYNTHETIC):
-        known = ", ".join((*NAMES, SYNTHETIC))
-        raise ValueError(f"Unknown data set {name!r}; pass one of {known}.")
     if name == SYNTHETIC:
         split, what = _synthetic(), "rows"
     else:
@@ -139,7 +150,20 @@ def _synthetic():
     return Split(x, y, x_val, y_val, x_test, y_test, SYNTHETIC, "scikit-learn")
 
 
+def _split(name, source, x_train, y_train, x_test, y_test):
+    x_train, x_test = (
+        x.reshape(-1, 784) / np.float32(255) for x in (x_train, x_test)
+    )
+    y_train, y_test = y_train.astype("int64"), y_test.astype("int64")
+    last = len(x_train) - len(x_train) // 12
+    return Split(
+        x_train[:last], y_train[:last], x_train[last:], y_train[last:],
+        x_test, y_test, name, source,
+    )  # fmt: skip
+
+
 def _first_found(name, sample):
+    """The bytes of the four arrays, and where they are from."""
     folder = os.environ.get("PRUNING_DATA_DIR")
     if sample or os.environ.get("PRUNING_DATA") == "sample":
         return _read(SAMPLES / f"{name}.npz", name), "the bundled sample"
@@ -155,103 +179,50 @@ def _first_found(name, sample):
         )
 
 
-def _split(name, source, x_train, y_train, x_test, y_test):
-    x_train, x_test = (
-        (x.reshape(len(x), -1) / np.float32(255)) for x in (x_train, x_test)
-    )
-    y_train, y_test = y_train.astype("int64"), y_test.astype("int64")
-    last = len(x_train) - len(x_train) // 12
-    return Split(
-        x_train[:last], y_train[:last], x_train[last:], y_train[last:],
-        x_test, y_test, name, source,
-    )  # fmt: skip
-
-
 def _read(path, name):
-    """The four arrays of an .npz file, or a ValueError that names the file."""
-    if not path.is_file():
-        what = "a folder, but no file," if path.is_dir() else "no file"
-        raise ValueError(
-            f"There is {what} {path}. Put {name}.npz there, or unset "
-            "PRUNING_DATA_DIR to download the data or use the sample."
-        )
+    """Bytes of an .npz file, or a ValueError that names the file."""
     try:
         with np.load(path, allow_pickle=False) as npz:
-            arrays = [npz[key] for key in ARRAYS]
-    except Exception as e:  # a file may be broken in many ways
-        raise _broken(path, f"it cannot be read ({e})") from None
-    return _verify(arrays, path, name)
-
-
-def _verify(arrays, path, name):
-    for key, array in zip(ARRAYS, arrays, strict=True):
-        shape = (28, 28) if key.startswith("x") else ()
-        if array.dtype != np.uint8 or array.shape[1:] != shape:
-            raise _broken(
-                path,
-                f"`{key}` is {array.dtype} of shape {array.shape}, expected "
-                f"uint8 of shape {('n', *shape)}",
-            )
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    if digest.hexdigest() not in KNOWN[name]:
-        raise _broken(path, f"its content is not that of {name}")
+            arrays = [np.frombuffer(npz[key], np.uint8) for key in ARRAYS]
+        why = f"its content is not that of {name}"
+    except Exception as error:  # a file may be broken in many ways
+        arrays, why = [], f"it cannot be read ({error})"
+    if _digest(arrays) not in KNOWN[name]:
+        raise ValueError(
+            f"The file {path} is not usable: {why}. Put {name}.npz there, "
+            "unset PRUNING_DATA_DIR to download it, or set "
+            "PRUNING_DATA=sample to use the bundled sample."
+        )
     return arrays
 
 
-def _broken(path, why):
-    return ValueError(
-        f"The file {path} is not usable: {why}. Delete it and fetch it "
-        "again, or set PRUNING_DATA=sample to use the bundled sample."
-    )
-
-
 def _from_keras(name):
-    """Arrays from Keras' cache; only whole and right files ever stay in it."""
+    """Bytes from Keras' cache; only whole and right files come into it."""
     home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
     folder = pathlib.Path(home) / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / file for file in KERAS_FILES[name]]
-    with filelock.FileLock(folder / ".pruning-notebooks.lock"):
-        missing = [path for path in paths if not path.exists()]
-        for path in missing:
-            _download(path)
-        try:
-            return _loaded(name, paths[-1])
-        except ValueError as error:
-            for path in missing:
-                path.unlink()
-            if missing != paths:
-                raise
-            raise OSError(f"a wrong file was served: {error}") from None
+    paths = [_fetched(folder / f, sha) for f, sha in FILES[name].items()]
+    if name == "mnist":
+        return _read(*paths, name)
+    return [
+        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=n)
+        for path, n in zip(paths, (16, 8, 16, 8), strict=True)
+    ]  # behind the headers: a magic number, and the length of each axis
 
 
-def _loaded(name, path):
-    """Arrays from Keras' loader, which finds all its files, verified."""
-    from helpers.backend import keras
-
+def _fetched(path, sha):
+    """The path, when the right file is there; downloaded if need be."""
     try:
-        train, test = getattr(keras.datasets, name).load_data()
-    except Exception as e:  # a gzip or zip file may break in many ways
-        raise _broken(path, f"Keras cannot read it ({e})") from None
-    return _verify([*train, *test], path, name)
+        pooch.retrieve(
+            DOWNLOADS + path.name, sha, path.name, path.parent,
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+        )  # fmt: skip
+    except ValueError as error:  # another hash: some network's login page?
+        raise OSError(f"a wrong file was served: {error}") from None
+    return path
 
 
-def _download(path):
-    """Fetch one file beside its place and move it there when it is whole."""
-    latest, url = time.monotonic() + TIMEOUT, DOWNLOADS + path.name
-    try:
-        with (
-            urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
-            whole(path) as part,
-            part.open("wb") as file,
-        ):
-            while piece := answer.read1(2**16):
-                file.write(piece)
-                if time.monotonic() > latest + file.tell() / SLOWEST:
-                    raise TimeoutError("it comes too slowly")
-            if answer.length:
-                raise OSError(f"{answer.length} bytes of it are missing")
-    except Exception as e:  # whatever the network does
-        raise OSError(f"{path.name} could not be downloaded: {e}") from e
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

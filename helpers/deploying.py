@@ -1,5 +1,6 @@
 """A Keras model as a LiteRT file, in floats or 8-bit integers; run it."""
 
+import dataclasses
 import inspect
 import json
 import pathlib
@@ -11,35 +12,119 @@ from importlib import metadata
 
 import numpy as np
 
-from helpers import masking, pruning
-from helpers.backend import keras, quiet, tf
+from helpers.engine import copying, steps
+from helpers.engine.backend import keras, quiet, tf
+from helpers.engine.doors import (
+    ANY_MODEL,
+    MODEL,
+    ROWS,
+    door,
+    one_of,
+    optional,
+)
+from helpers.engine.tracing import trace
 
 KINDS = ("float", "dynamic int8", "full int8")
+OTHER_FLOATS = ("float16", "bfloat16", "float64")  # LiteRT has no layers in
+PACKAGES = ("ai-edge-litert", "numpy")  # all that is there alone
+AT_ONCE = 1000  # rows, when a file is called on many
+RESHAPED = ("DELEGATE", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")
 ALONE = """
 import importlib.abc, json, sys
-ALLOWED = {*sys.stdlib_module_names, "numpy", "ai_edge_litert", "predictor"}
+ALLOWED = {*sys.stdlib_module_names, "numpy", "ai_edge_litert"}
 class Only(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] not in ALLOWED:
             raise ImportError(f"{name!r} is not here, only LiteRT and NumPy")
 sys.meta_path.insert(0, Only())
-function, folder = sys.argv[1:3]
-sys.path += sys.argv[3:]
+sys.path += sys.argv[1:]
 import numpy as np
-answer = getattr(__import__("predictor"), function)(
-    f"{folder}/model.tflite", np.load(f"{folder}/x.npy", allow_pickle=False)
-)
-np.save(f"{folder}/answer.npy", answer)
-loaded = {name.split(".")[0] for name in sys.modules}
-loaded -= {*sys.stdlib_module_names, "__main__", "predictor"}
-print(json.dumps(sorted(loaded)))
+SOURCE
+x = np.load("x.npy", allow_pickle=False)
+np.save("answer.npy", FUNCTION("model.tflite", x))
+loaded = {name.split(".")[0] for name in sys.modules} - {"__main__"}
+print(json.dumps(sorted(loaded - sys.stdlib_module_names)))
 """
 
 
+class File:
+    """A LiteRT file, opened: `File(content)(x)` gives its outputs, in floats.
+
+    Where it takes or gives 8-bit integers, its scales and zero points turn
+    numbers into them and back: `x` is scaled as for the float model. One
+    thread; one input and one output.
+
+    Raises:
+        ValueError: not the bytes of a LiteRT file that can be run, or rows
+            of another shape than it takes.
+    """
+
+    def __init__(self, content):
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with quiet():
+                self._runs = Interpreter(model_content=content, num_threads=1)
+            self._entries = self._runs.get_input_details()
+            self._resize(*(_shape(x, steps.PROBE) for x in self._entries))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                "Expected the bytes of a LiteRT file, got "
+                f"{type(content).__name__} {content!r:.40} ({error!s:.200}). "
+                "Pass what `deploying.convert` returns, or `path.read_bytes()`."
+            ) from error
+        self._exits = self._runs.get_output_details()
+
+    def __call__(self, x):
+        """The outputs for all rows of `x`."""
+        x = np.asarray(x)
+        parts = np.split(x, range(AT_ONCE, len(x), AT_ONCE))
+        return np.concatenate([self.on(part)() for part in parts])
+
+    def on(self, batch):
+        """A function without arguments: the outputs for `batch`."""
+        if (ends := (len(self._entries), len(self._exits))) != (1, 1):
+            raise ValueError(
+                f"This file has {ends[0]} inputs and {ends[1]} outputs; "
+                "expected one of each. Pass a file with a single output."
+            )
+        (entry,), (end,), runs = self._entries, self._exits, self._runs
+        stored = _stored(np.asarray(batch), entry)
+        self._resize(stored.shape)
+
+        def call():
+            runs.set_tensor(entry["index"], stored)
+            runs.invoke()
+            return _floats(runs.get_tensor(end["index"]), end)
+
+        return call
+
+    def gives_probabilities(self):
+        """Whether it ends in a sigmoid or softmax."""
+        names = [op["op_name"] for op in self._runs._get_ops_details()]
+        last = [name for name in names if name not in RESHAPED][-1:]
+        return last in (["LOGISTIC"], ["SOFTMAX"])
+
+    def _resize(self, *shapes):
+        for entry, shape in zip(self._entries, shapes, strict=True):
+            self._runs.resize_tensor_input(entry["index"], shape)
+        with quiet():
+            self._runs.allocate_tensors()
+
+
+FILE = dataclasses.replace(
+    ANY_MODEL,
+    fits=lambda value: isinstance(value, bytes | File) or ANY_MODEL.fits(value),
+    expected=f"{ANY_MODEL.expected}, or the bytes of a LiteRT file",
+)
+
+
+@door(model=MODEL, kind=one_of(*KINDS), images=optional(ROWS))
 def convert(model, kind="float", images=None):
     """The bytes of `model` as a LiteRT file (formerly TensorFlow Lite).
 
-    Inputs and outputs stay float32, whatever the kind.
+    Inputs and outputs stay float32, whatever the kind. A network in other
+    floats, such as mixed_float16, is converted from a copy in float32.
 
     Args:
         kind: "float"; "dynamic int8", with weights as 8-bit integers and
@@ -49,11 +134,11 @@ def convert(model, kind="float", images=None):
             as those that the file will see. They decide its scales.
 
     Raises:
-        ValueError: an unknown kind, images that do not fit the model or are
-            missing or not wanted, or a model that cannot be converted.
+        ValueError: images that do not fit the model or are missing or not
+            wanted, or a model that LiteRT cannot run.
     """
-    pruning.require_built(model)
     options = _options(model, kind, images)
+    model = _in_float32(model)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.tflite"
         try:
@@ -61,6 +146,7 @@ def convert(model, kind="float", images=None):
                 model.export(
                     str(path), format="litert", verbose=False, **options
                 )
+            File(path.read_bytes())  # it can be run
         except Exception as error:  # the converter has many ways to fail
             raise _not_converted(model, kind, error) from error
         return path.read_bytes()
@@ -69,41 +155,9 @@ def convert(model, kind="float", images=None):
 def runner(file, batch):
     """A function without arguments: `file`'s outputs for `batch`, 1 thread.
 
-    Raises:
-        ValueError: not the bytes of a LiteRT file, or rows of another shape
-            than it takes.
+    Errors as of `File`.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    batch = masking.require_numbers("`batch`", batch)
-    try:
-        with quiet():
-            interpreter = Interpreter(model_content=file, num_threads=1)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Expected the bytes of a LiteRT file, got {type(file).__name__} "
-            f"{file!r:.40}. Pass what `deploying.convert` returns, or "
-            "`path.read_bytes()`."
-        ) from error
-    entry = interpreter.get_input_details()[0]
-    shape = tuple(entry["shape"][1:].tolist())
-    if shape != batch.shape[1:]:
-        raise ValueError(
-            f"This file takes rows of shape {shape}; got {batch.shape[1:]}. "
-            "Pass the images as the model was trained on."
-        )
-    batch = batch.astype(entry["dtype"], copy=False)
-    interpreter.resize_tensor_input(entry["index"], batch.shape)
-    with quiet():
-        interpreter.allocate_tensors()
-    exit_ = interpreter.get_output_details()[0]["index"]
-
-    def call():
-        interpreter.set_tensor(entry["index"], batch)
-        interpreter.invoke()
-        return interpreter.get_tensor(exit_)
-
-    return call
+    return (file if isinstance(file, File) else File(file)).on(batch)
 
 
 def run_alone(function, file, x):
@@ -120,15 +174,15 @@ def run_alone(function, file, x):
     Raises:
         ValueError: the function failed there; says how.
     """
+    code = ALONE.replace("FUNCTION", function.__name__)
+    code = code.replace("SOURCE", inspect.getsource(function))
+    homes = {str(metadata.distribution(p).locate_file("")) for p in PACKAGES}
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
-        source = inspect.getsource(function)
-        (place / "predictor.py").write_text(source, encoding="utf-8")
         (place / "model.tflite").write_bytes(file)
         np.save(place / "x.npy", x)
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", ALONE, function.__name__,
-             folder, folder, *_homes()],
+            [sys.executable, "-I", "-S", "-c", code, *homes], cwd=folder,
             capture_output=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
         if done.returncode:
@@ -141,9 +195,10 @@ def run_alone(function, file, x):
         return answer, json.loads(done.stdout)
 
 
+@door(model=MODEL)
 def keras_int8(model):
     """A copy of `model`, quantized by Keras' own `quantize("int8")`."""
-    copy = pruning.copy_of(model)
+    copy = copying.rebuild(model)
     with warnings.catch_warnings(action="ignore"):  # input layers have none
         copy.quantize("int8")
     return copy
@@ -151,9 +206,6 @@ def keras_int8(model):
 
 def _options(model, kind, images):
     """What the converter is told, beside the model."""
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise ValueError(f"Unknown kind {kind!r}; pass one of {known}.")
     if (images is None) == (kind == "full int8"):
         got = "none" if images is None else f"shape {np.shape(images)}"
         raise ValueError(
@@ -161,46 +213,69 @@ def _options(model, kind, images):
             f"{got} for {kind!r}. Pass `images=split.x_train[:200]`, or leave "
             "them out."
         )
-    if kind == "float":
-        return {}
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
-    if kind == "dynamic int8":
-        return options
+    if kind != "full int8":
+        return options if kind == "dynamic int8" else {}
     rows = _calibration(model, images)
     return options | {
-        "representative_dataset": lambda: ([row] for row in rows),
+        "representative_dataset": lambda: iter(rows),
         "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     }
 
 
 def _calibration(model, images):
-    """The images one by one, as batches of one."""
-    images = masking.require_numbers("`images`", images).astype(np.float32)
-    if images.shape[1:] != model.input_shape[1:]:
-        raise ValueError(
-            f"Calibration images have shape {images.shape}; the model takes "
-            f"{model.input_shape}. Pass rows of the training set."
-        )
+    """The images in batches of one, in the model's own type."""
     if not np.isfinite(images).all():
         raise ValueError(
             "Calibration images have NaN or infinite values, from which no "
             "scale can be found. Pass rows of the training set."
         )
-    return images[:, None]
+    images = np.asarray(images, model.inputs[0].dtype)
+    rows = trace(model).feed(images, rows=1)
+    return [list(row.values()) for row in rows]
+
+
+def _in_float32(model):
+    changes = {
+        id(step.layer): {"dtype": "float32"}
+        for step in trace(model).steps
+        if getattr(step.layer, "compute_dtype", None) in OTHER_FLOATS
+    }
+    return copying.rebuild(model, changes=changes) if changes else model
 
 
 def _not_converted(model, kind, error):
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    said = str(error.__cause__ or error) or type(error).__name__
     return ValueError(
         f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
         f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
-        f"{said[:200]} ... Pass a float model of layers that LiteRT has; one "
-        'that Keras has quantized is to be converted before, as "full int8".'
+        f"{said.splitlines()[0][:200]} ... Pass a float model of layers that "
+        "LiteRT has, such as an LSTM with `unroll=True`."
     )
 
 
-def _homes():
-    """The folders where LiteRT and NumPy are installed."""
-    packages = ("ai-edge-litert", "numpy")
-    found = [metadata.distribution(name).locate_file("") for name in packages]
-    return list(dict.fromkeys(map(str, found)))
+def _stored(batch, entry):
+    """`batch` as the file takes it: by its scale and zero point, if any."""
+    wanted, dtype = _shape(entry, unknown=None), entry["dtype"]
+    pairs = zip(wanted, batch.shape, strict=False)
+    if len(wanted) != batch.ndim or any(w not in (None, g) for w, g in pairs):
+        raise ValueError(
+            f"This file takes rows of shape {wanted[1:]}; got "
+            f"{batch.shape[1:]}. Pass the images as the model was trained on."
+        )
+    scale, zero = entry["quantization"]
+    if scale:
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        batch = np.clip(np.rint(batch / scale + zero), least, most)
+    return np.ascontiguousarray(batch, dtype)
+
+
+def _shape(entry, unknown):
+    """The shape that it takes, for any number of rows."""
+    _, *sizes = entry["shape_signature"].tolist()
+    return unknown, *(n if n > 0 else unknown for n in sizes)
+
+
+def _floats(outputs, end):
+    scale, zero = end["quantization"]
+    return (outputs.astype("float32") - zero) * scale if scale else outputs

@@ -1,10 +1,14 @@
 """Train a student on labels and on what a larger, trained teacher says."""
 
-from helpers import fitting, masking, pruning
-from helpers.backend import keras
+from helpers import pruning
+from helpers.engine import endings
+from helpers.engine.backend import keras
+from helpers.engine.doors import COUNT, FRACTION, MODEL, RATE, SPLIT, door
 from helpers.fitting import fit
 
 
+@door(teacher=MODEL, student=MODEL, split=SPLIT, num_steps=COUNT,
+      temperature=RATE, weight=FRACTION)  # fmt: skip
 def distill(
     teacher, student, split, num_steps, temperature=4.0, weight=0.5, **options
 ):
@@ -22,17 +26,9 @@ def distill(
         options: go to `fit`.
 
     Raises:
-        ValueError: a temperature or weight out of range, networks that do
-            not end in logits of the same classes.
+        ValueError: networks that do not end in logits, or not in as many.
     """
     _require_logits(teacher, student)
-    numbers = all(map(masking.is_number, (temperature, weight)))
-    if not (numbers and temperature > 0 and 0 <= weight <= 1):
-        raise ValueError(
-            "`temperature` is above 0 and `weight` in [0, 1]; got "
-            f"{temperature!r} and {weight!r}. Pass e.g. 4.0 and 0.5."
-        )
-    fitting.require_split(student, split)
     student = pruning.copy_of(student)
     pruning.hold_zeros(student)
     distiller = keras.distillation.Distiller(
@@ -52,18 +48,10 @@ def distill(
 
 def _require_logits(teacher, student):
     for role, model in {"teacher": teacher, "student": student}.items():
-        pruning.require_built(model)
-        last = model.layers[-1]
-        name = getattr(getattr(last, "activation", None), "__name__", "linear")
-        if name != "linear" or model.output_shape[-1] < 2:
+        endings.require_one_output(model)
+        if endings.gives_probabilities(model) or model.output_shape[-1] < 2:
             raise ValueError(
-                f"The {role} ends in {model.output_shape[-1]} output(s) with "
-                f"activation {name!r}; distillation compares logits: pass a "
-                "network with a linear output for each of several classes."
+                f"The {role} ends in probabilities or in a single output; "
+                "distillation compares logits: pass a network with a linear "
+                "output for each of several classes."
             )
-    shapes = [(m.input_shape, m.output_shape) for m in (teacher, student)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"The teacher maps {shapes[0]} and the student {shapes[1]}; pass "
-            "two networks with the same inputs and classes."
-        )

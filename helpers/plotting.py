@@ -1,23 +1,97 @@
-"""Figures: arrays in, axes out. Nothing is computed here."""
+"""Figures: tables and arrays in, axes out. Nothing is computed here."""
 
-import io
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
+import seaborn as sns
+from matplotlib.ticker import PercentFormatter
 
-from helpers import masking
+from helpers import studying
+from helpers.engine import pictures
 
 MARKERS = "osD^vPX*"
+TITLES = {
+    "mnist": "digits (MNIST)",
+    "fashion_mnist": "clothes (Fashion-MNIST)",
+}
+LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
+
+
+def bands(live, seeds, x, hue, col="data", value="accuracy", chance=0.1):
+    """Lines of this run over the bands of other seeds, a panel per `col`.
+
+    A band is where 19 of 20 new seeds are expected, see `studying.band`. A
+    "sparsity" is drawn as what is left, on a logarithmic axis.
+
+    Args:
+        live: a Series of accuracies, see `studying.sweep`.
+        seeds: a study, see `studying.read`; seed 0, the live run's, is left
+            out of the bands.
+        x, hue, col: names of columns of the study and of levels of `live`.
+        chance: the accuracy of guessing; a dotted line where it is near.
+
+    Returns:
+        The axes, one per panel.
+    """
+    table = live.rename(value).reset_index()
+    seeds = seeds[seeds["seed"] != 0]
+    common = {"x": x, "y": value, "hue": hue, "hue_order": table[hue].unique()}
+    common["palette"] = sns.color_palette(n_colors=len(common["hue_order"]))
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        grid = sns.relplot(
+            table, **common, kind="line", style=hue, col=col, markers=True,
+            dashes=False, errorbar=None, height=3.2,
+        )  # fmt: skip
+    grid.figure.set_layout_engine("constrained")
+    sns.move_legend(grid, "outside right center")
+    for name, ax in grid.axes_dict.items():
+        sns.lineplot(
+            seeds[seeds[col] == name], **common, ax=ax, legend=False,
+            linewidth=0, errorbar=_within_0_and_1,
+        )  # fmt: skip
+        if ax.get_ylim()[0] < chance:
+            ax.axhline(chance, color="0.6", linestyle=":", zorder=0)
+        ax.set(title=TITLES.get(name, name), xlabel=x, ylabel=f"test {value}")
+        ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        if x == "sparsity":
+            show_what_is_left(ax)
+    caption(ax, studying.describe(studying.band(seeds, [x, hue, col], value)))
+    return grid.axes.ravel()
+
+
+def differences(table, ax=None):
+    """Paired differences with their intervals, and zero marked.
+
+    `table` is what `studying.paired` returns; one row is one line.
+    """
+    ax = ax or plt.subplots()[1]
+    labels = [", ".join(map(str, np.atleast_1d(row))) for row in table.index]
+    ends = table["mean"] - table["low"], table["high"] - table["mean"]
+    ax.errorbar(table["mean"], labels, xerr=ends, fmt="o", capsize=3)
+    ax.axvline(0, color="0.6", linestyle=":", zorder=0)
+    ax.invert_yaxis()
+    ax.set(xlabel="difference within seeds, 95 % interval")
+    return ax
+
+
+def show_what_is_left(ax, of="weights"):
+    """Label an axis of sparsities by what is left, and spread its end."""
+    there = lambda sparsity: -np.log(np.maximum(1 - sparsity, 1e-9))  # noqa: E731
+    back = lambda height: 1 - np.exp(-height)  # noqa: E731
+    ax.set_xscale("function", functions=(there, back))
+    ax.set_xticks(
+        [1 - left for left in LEFT], [f"{100 * left:g} %" for left in LEFT]
+    )
+    ax.set_xlabel(f"{of} left")
+
+
+def _within_0_and_1(values):
+    return np.clip(studying.prediction_interval(values), 0, 1)
 
 
 def images(rows, titles=(), columns=10):
     """A grid of 28 x 28 images, a title above each of the first ones."""
-    masking.require_count("columns", columns)
-    rows = [_square(f"`rows[{n}]`", row) for n, row in enumerate(rows)]
-    _require_some("rows", rows)
     num_rows = -(-len(rows) // columns)
     _, axes = plt.subplots(
         num_rows, columns, figsize=(columns * 0.85, num_rows * 1.05)
@@ -25,7 +99,7 @@ def images(rows, titles=(), columns=10):
     for ax in np.ravel(axes):
         ax.axis("off")
     for ax, row in zip(np.ravel(axes), rows, strict=False):
-        ax.imshow(row, cmap="gray_r")
+        ax.imshow(np.reshape(row, (28, 28)), cmap="gray_r")
     for ax, title in zip(np.ravel(axes), titles, strict=False):
         ax.set_title(title, fontsize=8)
     return axes
@@ -40,9 +114,6 @@ def curves(
     table with `low` and `high`, indexed by label and x: a shaded area each,
     with gaps where it has no row for an x of the line.
     """
-    _require_some("lines", lines)
-    for label, values in lines.items():
-        _require_pairs(label, *_with_x(x, values))
     ax = ax or plt.subplots()[1]
     percent = "accuracy" in ylabel or "error" in ylabel
     scale = 100 if percent else 1
@@ -68,18 +139,12 @@ def curves(
 
 def caption(ax, text):
     """Small print below the whole figure that `ax` is part of."""
-    ax.figure.supxlabel(text, fontsize=8)
+    width = round(15 * ax.figure.get_figwidth())
+    ax.figure.supxlabel(textwrap.fill(text, width), fontsize=8)
 
 
 def histograms(groups, xlabel, bins=60):
     """One histogram per entry of `groups`, side by side."""
-    _require_some("groups", groups)
-    for title, values in groups.items():
-        if not np.isfinite(masking.require_numbers(title, values)).all():
-            raise ValueError(
-                f"{title!r} has NaN or infinite values; expected finite ones. "
-                "Pass them without, such as `values[np.isfinite(values)]`."
-            )
     fig, axes = plt.subplots(1, len(groups), figsize=(8.5, 2.2), squeeze=False)
     for ax, (title, values) in zip(axes[0], groups.items(), strict=True):
         ax.hist(np.ravel(values), bins=bins)
@@ -91,7 +156,6 @@ def histograms(groups, xlabel, bins=60):
 
 def bars(table, ylabel, ax=None):
     """Grouped bars: one group per row of `table`, one bar per column."""
-    _require_some("table", table)
     ax = ax or plt.subplots()[1]
     table.plot.bar(ax=ax, rot=0, width=0.8)
     ax.set(ylabel=ylabel, xlabel="")
@@ -100,14 +164,13 @@ def bars(table, ylabel, ax=None):
 
 def pixel_maps(maps, label):
     """One 28 x 28 map per entry of `maps`, on one colour scale."""
-    _require_some("maps", maps)
-    maps = {title: _square(title, values) for title, values in maps.items()}
     fig, axes = plt.subplots(
         1, len(maps), figsize=(2.6 * len(maps) + 0.6, 2.6), squeeze=False
     )
     top = max(np.max(values) for values in maps.values())
     low = min(0, *(np.min(values) for values in maps.values()))
     for ax, (title, values) in zip(axes[0], maps.items(), strict=True):
+        values = np.reshape(values, (28, 28))
         shown = ax.imshow(values, vmin=low, vmax=top)
         ax.set_title(title)
         ax.axis("off")
@@ -121,14 +184,6 @@ def with_intervals(tables, xlabel, ylabel, ax=None, column="ms"):
     Each table's index is the x axis; its columns `<column>_low` and
     `<column>_high` are the ends of the bars. Both axes are logarithmic.
     """
-    _require_some("tables", tables)
-    wanted = [column, f"{column}_low", f"{column}_high"]
-    for label, table in tables.items():
-        if not set(wanted) <= set(table):
-            raise ValueError(
-                f"The table {label!r} has columns {list(table)}; expected "
-                f"{wanted}. Pass what `measuring.latency` returns."
-            )
     ax = ax or plt.subplots()[1]
     for number, (label, table) in enumerate(tables.items()):
         middle = table[column]
@@ -145,111 +200,25 @@ def with_intervals(tables, xlabel, ylabel, ax=None, column="ms"):
     return ax
 
 
-class ExplorerPicture:
-    """An explorer's two pictures: curves with a moving ring, and an image.
+def ExplorerPicture(  # noqa: N802 - it was a class
+    x, lines, xlabel, shape, title, aspect="equal", ylabel="test accuracy"
+):
+    """What an `Explorer` draws: `curves` with a ring, and an image."""
 
-    The curves are drawn once. A move draws the ring and the image again and
-    takes a few milliseconds, where a new figure takes a hundred. The
-    image's colours are scaled anew at each move.
-    """
+    def draw(ax):
+        curves(x, lines, xlabel, ylabel, ax)
 
-    def __init__(
-        self, x, lines, xlabel, shape, title,
-        aspect="equal", ylabel="test accuracy",
-    ):  # fmt: skip
-        left = Figure(figsize=(4.9, 3), dpi=100, layout="constrained")
-        curves(x, lines, xlabel, ylabel, ax=left.subplots())
-        left.axes[0].margins(y=0.2)  # the ring may lie beside the curves
-        left.axes[0].axis(left.axes[0].axis())
-        (self.ring,) = left.axes[0].plot(
-            [0], [0], "o", ms=12, mfc="none", mew=2.5, color="black",
-            clip_on=False, in_layout=False,
-        )  # fmt: skip
-        right = Figure(figsize=(3.4, 3), dpi=100, layout="constrained")
-        self.image = right.subplots().imshow(
-            np.zeros(shape), aspect=aspect, interpolation="nearest"
-        )
-        right.axes[0].set_title(title)
-        right.axes[0].axis("off")
-        self.canvases = [_background(self.ring), _background(self.image)]
-
-    def pngs(self, x, accuracy, image, **chosen):
-        """Two PNGs: the ring at (x, accuracy), and `image`.
-
-        Whatever else is `chosen` in the explorer makes no difference.
-        """
-        height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
-        self.ring.set_data([x], [height])
-        self.image.set_data(image)
-        self.image.set_clim(min(0, np.min(image)), np.max(image) or 1)
-        return [
-            _redrawn(artist, *canvas)
-            for artist, canvas in zip(
-                (self.ring, self.image), self.canvases, strict=True
-            )
-        ]
+    return pictures.RingAndImage(draw, shape, title, aspect)
 
 
-def picture_of(choice, pictures):
-    """What an explorer draws with: of `pictures`, the one that is chosen.
-
-    Args:
-        choice: name of the explorer's choice that decides.
-        pictures: from its values to `ExplorerPicture`.
-    """
+def picture_of(choice, by_value):
+    """What an `Explorer` draws with: the picture that a choice decides on."""
 
     def draw(x, accuracy, image, **chosen):
-        return pictures[chosen[choice]].pngs(x, accuracy, image)
+        return by_value[chosen[choice]].pngs(x, accuracy, image)
 
     return draw
 
 
 def _with_x(x, values):
     return values if isinstance(values, tuple) else (x, values)
-
-
-def _square(what, values):
-    """The 28 x 28 array that a row of 784 pixels is."""
-    values = masking.require_numbers(what, values)
-    if values.size == 784:
-        return values.reshape(28, 28)
-    raise ValueError(
-        f"{what} has shape {values.shape}; expected 784 pixels. Pass a row of "
-        "an image data set."
-    )
-
-
-def _require_some(name, things):
-    if not len(things):
-        raise ValueError(
-            f"Nothing to draw: `{name}` is empty, {things!r}. Pass one or more."
-        )
-
-
-def _require_pairs(label, x, values):
-    if np.shape(x) != np.shape(values):
-        raise ValueError(
-            f"The line {label!r} has values of shape {np.shape(values)} at x "
-            f"of shape {np.shape(x)}; expected as many. Pass one value for "
-            "each x."
-        )
-
-
-def _background(artist):
-    """Draw all but `artist`: the canvas, and its pixels to start from."""
-    canvas = FigureCanvasAgg(artist.figure)
-    canvas.draw()
-    artist.figure.set_layout_engine("none")
-    artist.set_animated(True)
-    canvas.draw()
-    return canvas, canvas.copy_from_bbox(artist.figure.bbox)
-
-
-def _redrawn(artist, canvas, background):
-    """PNG bytes of the background with `artist` on it."""
-    canvas.restore_region(background)
-    artist.axes.draw_artist(artist)
-    stream = io.BytesIO()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()

@@ -1,303 +1,278 @@
-"""The bridge between masks and Keras models."""
+"""The bridge between masks and Keras models: any Sequential or functional one.
 
-import gc
+Masks of weights have a kernel's shape. Masks of units are 1-D and speak of
+unit numbers (see `engine.channels`): where units are added, multiplied or
+shared, one mask takes them from all their layers.
+"""
+
+import warnings
 
 import numpy as np
 
-from helpers import masking, staging
-from helpers.backend import keras, tf, view
-from helpers.staging import PRUNABLE, require_built, require_flat
-
-INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
-
-
-class KeepMask(keras.constraints.Constraint):
-    """Zeroes the masked entries of a variable after every optimizer step.
-
-    The mask has the variable's shape, or that of its last axis.
-    """
-
-    def __init__(self, mask):
-        self.bits = keras.Variable(_bits(mask), trainable=False, dtype="int32")
-
-    def __call__(self, w):
-        """Return `w` with all bits cleared where the mask is 0.
-
-        A product with 0 would leave -0.0, which compresses worse, or NaN.
-        """
-        w = tf.convert_to_tensor(w)
-        bits = tf.cast(self.bits, INTEGERS[w.dtype.size])
-        kept = tf.bitwise.bitwise_and(tf.bitcast(w, bits.dtype), bits)
-        return tf.bitcast(kept, w.dtype)
+from helpers import masking
+from helpers.engine import copying, holding
+from helpers.engine.backend import view
+from helpers.engine.doors import (
+    MASKS,
+    MODEL,
+    ROWS,
+    SPARSITY,
+    door,
+    one_of,
+)
+from helpers.engine.tracing import trace
 
 
+@door(model=MODEL)
 def prunable_kernels(model, include_output=False):
     """Copies of the kernels that may be pruned, by layer name.
 
-    Dense kernels are (inputs, units), Conv2D kernels (height, width,
-    channels, filters). The last such layer, the output, is left out unless
-    asked for.
+    Dense kernels are (inputs, units), those of convolutions (height, width,
+    channels, filters). Layers of a nested model are named "model/layer". The
+    output layer is left out unless asked for.
 
     Raises:
-        ValueError: not a Keras model, not built, or nothing to prune in it.
+        ValueError: nothing to prune in it.
     """
-    layers = _prunable_layers(model)
-    chosen = layers if include_output else layers[:-1]
-    if not chosen:
-        raise ValueError(
-            f"Model {model.name!r} has only an output layer. "
-            "Pass `include_output=True` to prune that one."
-        )
-    return {layer.name: np.array(view(layer.kernel)) for layer in chosen}
+    kernels = _kernels(model, include_output)
+    return {name: np.array(view(kernel)) for name, kernel in kernels.items()}
 
 
+@door(model=MODEL, masks=MASKS)
 def apply_masks(model, masks):
     """Zero masked weights now, and hold the zeros through any later `fit`.
 
     **Changes `model`.** A mask of its kernel's shape zeroes weights and
-    leaves biases alone. A 1-D mask over a layer's units or filters zeroes
-    them whole: the kernel's columns, the biases, because a unit without
-    inputs still emits `relu(bias)`, and the scale (gamma) and shift (beta)
-    of the BatchNormalization after it. The zeros are held by Keras
-    constraints, which run after every step of any optimizer.
+    leaves biases alone. A 1-D mask over a layer's units, filters or heads
+    deletes them whole: kernels, biases, because a unit without inputs still
+    emits `relu(bias)`, and the scale (gamma) and shift (beta) of the
+    normalizations that they go through. Units that are added to others or
+    shared go from all layers that have them. The zeros are held by Keras
+    constraints, which run after every step of any Keras optimizer in `fit`,
+    and of `optimizer.apply` in a step of your own. If that is a `tf.function`
+    it is to be traced, called for the first time, after the first masks: in
+    one that was traced before, nothing can hold the zeros.
 
     Raises:
         ValueError: an unknown layer, a mask of the wrong shape or with other
-            values than 0 and 1, units that a BatchNormalization would give
-            a value again, or an optimizer that averages weights (`use_ema`),
-            which would undo the zeros. Nothing is changed then.
+            values than 0 and 1, units that have to stay, a constraint or an
+            optimizer (`use_ema`) that would undo the zeros. Nothing is
+            changed then.
     """
-    masks = require_masks(model, masks)
-    held = _held_by(model, masks)
-    for name, mask in masks.items():
-        kernel, *parts = held[name]
-        _hold(model, kernel, mask)
-        for part in parts:
-            _hold(model, part, np.resize(mask, part.shape))
+    _require_finite(_kernels(model, include_output=True), masks)
+    holding.hold(model, holding.masked_by(trace(model), masks))
 
 
-def require_masks(model, masks):
-    """`masks` as arrays, if each is a mask of a layer of `model`."""
-    layers = {layer.name: layer for layer in _prunable_layers(model)}
-    if not isinstance(masks, dict):
-        raise ValueError(
-            f"Expected a dict from layer name to mask, got "
-            f"{type(masks).__name__}. Pass e.g. `masking.layerwise_masks(...)`."
-        )
-    return {
-        name: _require_mask(layers, name, mask) for name, mask in masks.items()
-    }
-
-
+@door(model=MODEL)
 def hold_zeros(model):
     """Hold every zero that `model` has: in a pruned model, zeros are the mask.
 
     **Changes `model`**, not its weights. For models that were loaded or
-    copied, because a saved model keeps its zeros but not its constraints.
+    copied, because a saved model keeps its zeros but not its constraints. A
+    layer that is nothing but zeros was not pruned; it is left free, and a
+    warning says so.
     """
-    masking.magnitude_scores(prunable_kernels(model, include_output=True))
-    weights = {k: m for k, m in masks_of(model).items() if not m.all()}
-    units = {k: ~gone for k, gone in deleted_units(model).items()}
-    _held_by(model, weights)  # or refuse it before the units' are held
-    apply_masks(model, units)
-    apply_masks(model, weights)
+    holding.hold(model, zeros_of(model))
 
 
+def zeros_of(model):
+    """Pairs of a variable and the mask of its zeros: what pruning deleted.
+
+    Zeros of kernels are; those of biases and normalizations only where all
+    of a unit is zero.
+    """
+    kernels, held = _kernels(model, include_output=True), []
+    _require_finite(kernels, kernels)
+    for name, kernel in kernels.items():
+        mask = view(kernel) != 0
+        if not mask.any() and not holding.is_held(kernel):
+            warnings.warn(
+                f"Layer {name!r} is all zero, which is how some layers start: "
+                "it is not held at zero.",
+                stacklevel=3,
+            )
+        elif not mask.all():
+            held.append((kernel, mask))
+    channels = trace(model)
+    return held + holding.own_masks(channels, ~holding.deleted(channels))
+
+
+@door(model=MODEL)
 def masks_of(model):
     """The masks that a pruned model carries: 0 where a weight is exactly 0."""
     return {
-        layer.name: (view(layer.kernel) != 0).view(np.uint8)
-        for layer in _prunable_layers(model)
+        name: (view(kernel) != 0).view(np.uint8)
+        for name, kernel in _kernels(model, include_output=True).items()
     }
 
 
+@door(model=MODEL)
 def deleted_units(model):
     """Which units have neither weights nor a bias, gamma and beta included.
 
     Layers in which there is none are left out.
     """
-    deleted = {}
-    for layer in _prunable_layers(model):
-        parts = [layer.kernel, *staging.unit_parts(model, layer, strict=False)]
-        units = layer.kernel.shape[-1]
-        used = [view(part).reshape(-1, units).any(axis=0) for part in parts]
-        if len(parts) > 1 and not np.any(used, axis=0).all():
-            deleted[layer.name] = ~np.any(used, axis=0)
-    return deleted
+    channels = trace(model)
+    gone = holding.deleted(channels)
+    found = {name: gone[units] for name, units in channels.given.items()}
+    return {name: units for name, units in found.items() if units.any()}
 
 
+@door(
+    model=MODEL, sparsity=SPARSITY, scope=one_of("layer", "global")
+)  # fmt: skip
 def prune_weights(model, sparsity, scope="layer"):
     """A copy of `model` without its smallest weights; biases as they were.
 
-    Weights that are zero already stay so, even beyond `sparsity`.
+    Weights that are zero already stay so, even beyond `sparsity`. Layers
+    whose weights cannot be pruned are named in a warning.
 
     Args:
         sparsity: fraction of the prunable weights to remove, in [0, 1).
         scope: "layer" removes that fraction from every layer, "global" the
             smallest of all layers together.
     """
-    scopes = {
+    select = {
         "layer": masking.layerwise_masks,
         "global": masking.global_masks,
-    }
-    if scope not in scopes:
-        raise ValueError(f'Pass "layer" or "global" as `scope`; got {scope!r}.')
+    }[scope]
     kernels = prunable_kernels(model)
-    masks = scopes[scope](masking.magnitude_scores(kernels), sparsity)
-    return _masked_copy(
-        model,
-        {name: mask & (kernels[name] != 0) for name, mask in masks.items()},
-    )
+    masks = select(masking.magnitude_scores(kernels), sparsity)
+    _say(trace(model).left_out())
+    masks = {name: mask & (kernels[name] != 0) for name, mask in masks.items()}
+    return masked(model, masks)
 
 
-def prune_units(model, sparsity):
+@door(model=MODEL, sparsity=SPARSITY)
+def prune_units(model, sparsity, spare=()):
     """A copy of `model` without its units of smallest L2 norm, biases too.
 
-    Every hidden layer loses `round(sparsity * units)` units or filters (Li
-    et al., 2017, with the L1 norm).
-    """
-    scores = masking.unit_scores(prunable_kernels(model))
-    return _masked_copy(model, masking.unit_masks(scores, sparsity))
+    Every hidden layer loses `round(sparsity * units)` units, filters or
+    attention heads (Li et al., 2017, with the L1 norm). Layers whose outputs
+    are added, multiplied or shared lose the same ones, by their norm over all
+    of these layers. What has to stay, because something mixes it, is named
+    in a warning.
 
-
-def activation_scores(model, x):
-    """Score each unit by the mean of |what the next layer reads of it|.
-
-    That is its output after normalization, activation and pooling, averaged
-    over the images `x` and over positions: the "mean activation" of Molchanov
-    et al., 2017. Returns one 1-D array per hidden layer.
+    Args:
+        spare: names of layers that lose no unit.
 
     Raises:
-        ValueError: a model that is no chain of layers, see
-            `staging.stages`.
+        ValueError: no unit may go, or a layer would lose its last one.
     """
-    entry, *hidden, _ = staging.stages(model)
-    x = staging.require_rows(model, x)
-    scores = {}
-    for stage in (entry, *hidden):
-        for layer in stage:
-            x = layer(x)
-        if stage is not entry:
-            units = stage[0].kernel.shape[-1]
-            read = np.abs(x).reshape(-1, units)
-            scores[stage[0].name] = read.mean(axis=0)
-    return scores
-
-
-def copy_of(model):
-    """A new model with the same layers and weights, not compiled."""
-    require_built(model)
-    gc.collect()  # models are cycles: free those that nobody uses any more
-    if isinstance(model, keras.Sequential):
-        layers = [type(x).from_config(x.get_config()) for x in model.layers]
-        copy = staging.chained(layers, model)
-    else:
-        copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.weights)
+    _kernels(model, include_output=True)  # or refuse a model without any
+    channels = trace(model)
+    kept, scores = np.ones(len(channels.held), bool), _unit_norms(channels)
+    families = channels.families(_require_known(channels, spare))
+    if not families:
+        why = ", ".join(channels.left_out(units=True)) or "all are spared"
+        raise ValueError(
+            f"Model {model.name!r} has no unit that may go: {why}. Prune its "
+            "weights, or pass a model in which fewer layers mix units."
+        )
+    for names, units in families.items():
+        mask = masking.unit_masks({names: scores[units]}, sparsity)[names]
+        kept[units[mask == 0]] = False
+    _say(channels.left_out(units=True))
+    copy = copying.rebuild(model)
+    holding.hold(copy, holding.own_masks(trace(copy), kept))
     return copy
 
 
-def _masked_copy(model, masks):
-    copy = copy_of(model)
+@door(model=MODEL)
+def unit_scores(model):
+    """Score each unit by its L2 norm over all layers that share it.
+
+    Returns one 1-D array per hidden layer; equal ones where layers are tied.
+    """
+    channels = trace(model)
+    scores = _unit_norms(channels)
+    return {name: scores[units] for name, units in channels.hidden().items()}
+
+
+@door(model=MODEL, x=ROWS)
+def activation_scores(model, x):
+    """Score each unit by the mean of |what the next layers read of it|.
+
+    That is its output after normalization, activation and pooling, averaged
+    over the images `x`, positions and readers: the "mean activation" of
+    Molchanov et al., 2017. Returns one 1-D array per hidden layer.
+    """
+    channels = trace(model)
+    total, count = np.zeros((2, len(channels.held)))
+    for tensors in channels.feed(x):
+        for step in channels.steps:
+            if step.kernel is not None:
+                (number,), (units,) = step.takes, step.reads
+                read = np.abs(np.asarray(tensors[number], np.float64))
+                read = read.reshape(-1, len(units))
+                np.add.at(total, units, read.sum(axis=0))
+                np.add.at(count, units, len(read))
+            made = step.run(tensors)
+            tensors.update(zip(step.makes, made, strict=True))
+    means = total / np.maximum(count, 1)
+    return {name: means[units] for name, units in channels.hidden().items()}
+
+
+@door(model=MODEL)
+def copy_of(model):
+    """A new model with the same layers, weights and state, not compiled."""
+    return copying.rebuild(model)
+
+
+@door(model=MODEL, masks=MASKS)
+def masked(model, masks):
+    """A copy of `model` with `masks` applied and held, see `apply_masks`."""
+    copy = copying.rebuild(model)
     apply_masks(copy, masks)
     return copy
 
 
-def _prunable_layers(model):
-    require_flat(model)
-    _refuse_unprunable(model)
-    layers = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
-    if not layers:
+def _kernels(model, include_output):
+    channels = trace(model)
+    kernels = channels.prunable(include_output)
+    if not channels.kernels:
         raise ValueError(
-            f"Model {model.name!r} has no Dense or Conv2D layer to prune; "
-            f"its layers are {[type(x).__name__ for x in model.layers]}. Pass "
+            f"Model {model.name!r} has no layer with a kernel to prune; its "
+            f"layers are {[type(x).__name__ for x in model.layers]}. Pass "
             "e.g. `networks.mlp()`."
         )
-    return layers
+    if not kernels:
+        raise ValueError(
+            f"Model {model.name!r} has only an output layer. "
+            "Pass `include_output=True` to prune that one."
+        )
+    return kernels
 
 
-def _refuse_unprunable(model):
-    for layer in model.layers:
-        kind = getattr(layer, "quantization_mode", None)
-        if kind or getattr(layer, "lora_enabled", False):
+def _unit_norms(channels):
+    """The L2 norm of each unit over all the kernels that give it."""
+    squares = np.zeros(len(channels.held))
+    for name, label in channels.columns.items():
+        columns = np.moveaxis(view(label.variable), label.axis, -1)
+        norms = masking.unit_scores({name: columns})[name]
+        np.add.at(squares, label.units, norms**2)
+    return np.sqrt(squares)
+
+
+def _require_finite(kernels, names):
+    for name in names:
+        if name in kernels and not np.isfinite(view(kernels[name])).all():
             raise ValueError(
-                f"Layer {layer.name!r} is changed by {kind or 'LoRA'}: its "
-                "numbers are not its weights. Prune the float model before, "
-                "and pass that."
+                f"Layer {name!r} has NaN or infinite weights, which cannot be "
+                "ranked. Check the training that made them (a learning rate "
+                "too high?)."
             )
 
 
-def _require_mask(layers, name, mask):
-    if name not in layers:
+def _require_known(channels, spare):
+    if unknown := sorted(set(spare) - set(channels.given)):
         raise ValueError(
-            f"There is no prunable layer {name!r}; pass masks for "
-            f"{', '.join(layers)}."
+            f"`spare` names layers with units; got {unknown}. Pass some of "
+            f"{', '.join(channels.given)}."
         )
-    mask = masking.require_numbers(f"The mask of {name!r}", mask)
-    shape = tuple(layers[name].kernel.shape)
-    if mask.shape not in (shape, shape[-1:]):
-        raise ValueError(
-            f"The mask of {name!r} has shape {mask.shape}; pass {shape} "
-            f"for its weights or {shape[-1:]} for its units."
-        )
-    if not ((mask == 0) | (mask == 1)).all():
-        raise ValueError(
-            f"The mask of {name!r} has other values than 0 and 1; "
-            "pass 1 to keep a weight and 0 to remove it."
-        )
-    return mask
+    return spare
 
 
-def _held_by(model, masks):
-    """The variables that each mask holds; a ValueError if it cannot."""
-    _refuse_averaging(model)
-    held = {}
-    for name, mask in masks.items():
-        layer = model.get_layer(name)
-        masking.require_finite(name, view(layer.kernel))
-        whole = mask.ndim == 1
-        parts = staging.unit_parts(model, layer) if whole else []
-        held[name] = [layer.kernel, *parts]
-        _refuse_constraints(name, held[name])
-    return held
-
-
-def _refuse_constraints(name, variables):
-    """A variable has one constraint: another one would be lost."""
-    for constraint in (variable.constraint for variable in variables):
-        if constraint is not None and not isinstance(constraint, KeepMask):
-            raise ValueError(
-                f"Layer {name!r} has a constraint of its own, "
-                f"{type(constraint).__name__}, which holding zeros would "
-                "replace. Pass a model built without it."
-            )
-
-
-def _refuse_averaging(model):
-    if getattr(getattr(model, "optimizer", None), "use_ema", False):
-        raise ValueError(
-            "This model's optimizer averages weights (`use_ema=True`) and "
-            "would overwrite zeros; compile with `use_ema=False` first."
-        )
-
-
-def _hold(model, variable, mask):
-    """Hold a mask's zeros; a new mask for an old constraint is just data."""
-    old = variable.constraint
-    if isinstance(old, KeepMask) and old.bits.shape == mask.shape:
-        old.bits.assign(_bits(mask))
-    else:
-        variable.constraint = KeepMask(mask)
-        _forget_compiled_step(model)
-    variable.assign(variable.constraint(variable))
-
-
-def _bits(mask):
-    """All bits set where a mask is 1."""
-    return -np.asarray(mask).astype(np.int32)
-
-
-def _forget_compiled_step(model):
-    """Make a compiled model see new constraints; else they are ignored."""
-    if model.compiled and model.train_function is not None:
-        model.make_train_function(force=True)
+def _say(left_out):
+    if left_out:
+        warnings.warn(f"left out: {', '.join(left_out)}", stacklevel=4)

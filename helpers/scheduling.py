@@ -5,20 +5,27 @@ sparsity wanted by then.
 """
 
 from helpers import masking, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras
+from helpers.engine.doors import COUNT, SPARSITY, Kind, door
+
+SCHEDULE = Kind(
+    lambda value: all(
+        map(callable, value.values() if isinstance(value, dict) else [value])
+    ),
+    "a function from step to sparsity, or a dict of such functions",
+    "Pass e.g. `scheduling.one_shot(0.9)`.",
+)
 
 
+@door(final_sparsity=SPARSITY)
 def one_shot(final_sparsity):
     """All at once, before the first step."""
-    masking.require_sparsity(final_sparsity)
     return lambda step: final_sparsity
 
 
+@door(final_sparsity=SPARSITY, rounds=COUNT, steps_per_round=COUNT)
 def in_rounds(final_sparsity, rounds, steps_per_round):
     """The same fraction of what is left, at the start of each round."""
-    masking.require_sparsity(final_sparsity)
-    masking.require_count("rounds", rounds)
-    masking.require_count("steps_per_round", steps_per_round)
 
     def sparsity_at(step):
         number = min(step // steps_per_round + 1, rounds)
@@ -27,18 +34,16 @@ def in_rounds(final_sparsity, rounds, steps_per_round):
     return sparsity_at
 
 
+@door(final_sparsity=SPARSITY, initial_sparsity=SPARSITY)
 def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
     """Along a cubic, fast at first and slow at the end (Zhu, Gupta, 2017)."""
-    masking.require_sparsity(final_sparsity)
-    masking.require_sparsity(initial_sparsity)
     if initial_sparsity > final_sparsity:
         raise ValueError(
             f"`initial_sparsity` ({initial_sparsity}) is above "
             f"`final_sparsity` ({final_sparsity}), but pruned weights do not "
             "come back. Pass the lower one as `initial_sparsity`."
         )
-    numbers = all(map(masking.is_number, (begin_step, end_step)))
-    if not (numbers and 0 <= begin_step < end_step):
+    if not 0 <= begin_step < end_step:
         raise ValueError(
             "`begin_step` is at least 0 and less than `end_step`; got "
             f"{begin_step!r} and {end_step!r}. Pass e.g. 0 and 1000."
@@ -55,52 +60,53 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
 class PruneOnSchedule(keras.callbacks.Callback):
     """Prunes the smallest weights of each layer while the model trains.
 
-    What was pruned stays pruned, also what was zero before training.
+    What was pruned stays pruned, also what was zero before training. Weights
+    that another callback gives back at the end of training (`EarlyStopping`)
+    are pruned again. While a `keras.distillation.Distiller` trains, its
+    student is pruned.
 
     Args:
         schedule: one for all hidden layers, or a dict from layer name.
-        frequency: steps between two prunings.
+        frequency: steps between two prunings, or a few more where Keras runs
+            several in one call (`steps_per_execution`).
 
     Attributes:
         sparsities: the overall sparsity after each pruning, by step.
     """
 
+    @door(schedule=SCHEDULE, frequency=COUNT)
     def __init__(self, schedule, frequency=50):
         super().__init__()
-        masking.require_count("frequency", frequency)
-        schedules = schedule.values() if isinstance(schedule, dict) else ()
-        if not all(map(callable, schedules or [schedule])):
-            raise ValueError(
-                "`schedule` is a function from step to sparsity, or a dict of "
-                f"such functions; got {schedule!r}. Pass e.g. "
-                "`scheduling.one_shot(0.9)`."
-            )
         self.schedule, self.frequency = schedule, frequency
-        self.sparsities = {}
+        self.sparsities, self._last = {}, 0
 
     def on_train_begin(self, logs=None):
         """Prune before the first step."""
         self._prune()
+        # Keras' own history comes last, after whatever gives weights back.
+        if history := getattr(self.model, "history", None):
+            history.on_train_end = self.on_train_end
 
     def on_train_batch_end(self, batch, logs=None):
         """Prune if it is time to."""
-        if self._steps_done() % self.frequency == 0:
+        done = self._steps_done()
+        if done // self.frequency > self._last // self.frequency:
             self._prune()
 
     def on_train_end(self, logs=None):
         """Prune after the last step, whatever the frequency."""
-        if self._steps_done() not in self.sparsities:
-            self._prune()
+        self._prune()
 
     def _steps_done(self):
         return int(self.model.optimizer.iterations)
 
     def _prune(self):
-        step, schedule = self._steps_done(), self.schedule
+        model = getattr(self.model, "student", self.model)
+        self._last = step = self._steps_done()
+        kernels = pruning.prunable_kernels(model, include_output=True)
+        schedule = self.schedule
         if not isinstance(schedule, dict):
-            hidden = pruning.prunable_kernels(self.model)
-            schedule = dict.fromkeys(hidden, schedule)
-        kernels = pruning.prunable_kernels(self.model, include_output=True)
+            schedule = dict.fromkeys(pruning.prunable_kernels(model), schedule)
         masks = {}
         for name, sparsity_at in schedule.items():
             if name not in kernels:
@@ -111,5 +117,5 @@ class PruneOnSchedule(keras.callbacks.Callback):
             scores = masking.magnitude_scores({name: kernels[name]})
             mask = masking.layerwise_masks(scores, sparsity_at(step))[name]
             masks[name] = mask & (kernels[name] != 0)
-        pruning.apply_masks(self.model, masks)
+        pruning.apply_masks(model, masks)
         self.sparsities[step] = masking.sparsity_of(masks)

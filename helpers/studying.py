@@ -1,42 +1,71 @@
-"""The same experiment over seeds and settings: one tidy table, kept on disk."""
+"""The same experiment over settings and seeds, and what the seeds say of it."""
 
-import contextlib
-import functools
-import hashlib
-import inspect
-import io
 import itertools
-import json
-import os
 import pathlib
-import platform
-import time
-from collections.abc import Iterable
+import sys
 
-import joblib
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from tqdm import tqdm
 
-from helpers import datasets, masking
-from helpers.backend import keras, tf
-from helpers.caching import (
-    cache_folder,
-    one_at_a_time,
-    say_not_kept,
-    whole,
-)
-from helpers.fitting import progress
+from helpers.engine.doors import FUNCTION, Kind, door
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
-DECIDING = (
-    "networks", "masking", "staging", "pruning", "fitting", "training",
-    "scheduling", "compacting", "measuring", "deploying", "distilling",
-)  # fmt: skip
-# Workers whose parent was killed leave after as many seconds without work.
-WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}
+LIST = Kind(
+    lambda value: (
+        isinstance(value, range | list | tuple | np.ndarray) and len(value) > 0
+    ),
+    "a list of one value or more",
+    lambda value: f"For a single one, pass `[{value!r}]`.",
+)
+TABLE = Kind(
+    lambda value: isinstance(value, pd.DataFrame) and "seed" in value,
+    "a table with a row per seed",
+    "Pass what `studying.read` or `studying.study` returns.",
+)
 
 
+def progress(items, label, total=None):
+    """A progress bar over `items`, on stdout, where notebooks keep it."""
+    return tqdm(items, label, total, file=sys.stdout, ncols=96, mininterval=0.5)
+
+
+@door(function=FUNCTION)
+def sweep(function, splits, **axes):
+    """Call `function` for each data set and each value of all axes.
+
+    Args:
+        function: called with `data`, the name of a data set, and one value
+            of each axis, by name; returns a network, of which the accuracy
+            on all test images is measured, or a dict of readings.
+        splits: from the name of a data set to its `Split`.
+        axes: a list of values each, or a dict, of which the keys count.
+
+    Returns:
+        Series: the test accuracies, by data and axes; of dicts a DataFrame
+        with a column per reading.
+    """
+    from helpers import measuring  # reading needs no TensorFlow
+
+    axes = {"data": splits, **axes}
+    places, rows = list(itertools.product(*axes.values())), []
+    for place in progress(places, function.__name__):
+        seen = function(**dict(zip(axes, place, strict=True)))
+        if not isinstance(seen, dict):
+            test = splits[place[0]].x_test, splits[place[0]].y_test
+            seen = {"accuracy": measuring.accuracy(seen, *test)}
+        rows.append(seen)
+    codes = np.indices([len(values) for values in axes.values()])
+    index = pd.MultiIndex(  # whose order is that of the axes
+        list(map(list, axes.values())), codes.reshape(len(axes), -1), names=axes
+    )
+    table = pd.DataFrame(rows, index)
+    return table["accuracy"] if list(table) == ["accuracy"] else table
+
+
+@door(experiment=FUNCTION, seeds=LIST, data=LIST)
 def study(
     experiment, seeds, data=("mnist",), sample=False, num_workers=-1, **axes
 ):
@@ -64,105 +93,11 @@ def study(
         DataFrame: a row per dict, with `seed`, `data`, `source` ("full" or
         "sample"), the axes, what `experiment` returned, and `seconds`.
     """
-    runs = _all_runs(experiment, seeds, data, sample, axes)
-    rows = {path: _read_rows(path, run) for path, run in runs.items()}
-    missing = {path: runs[path] for path in runs if rows[path] is None}
-    label = f"{experiment.__name__}, {'sample' if sample else 'full data'}"
-    with (
-        _one_thread_each(),
-        contextlib.closing(
-            joblib.Parallel(num_workers, **WORKERS)(
-                joblib.delayed(_run)(experiment, path.name, run)
-                for path, run in missing.items()
-            )
-        ) as finished,
-        progress(finished, label, total=len(missing)) as shown,
-    ):
-        rows |= _kept(shown, _folder(experiment))
-    return pd.DataFrame([row for path in runs for row in rows[path]])
+    from helpers.workshop import running
 
-
-def band(table, by, value="accuracy", without_seed=None):
-    """Where 19 of 20 new seeds are expected, for each group of `by`.
-
-    The prediction interval of a normal distribution known from n seeds:
-    mean -+ t(0.975, n - 1) * standard deviation * sqrt(1 + 1 / n).
-
-    Args:
-        table: rows with a `seed`, see `study`.
-        by: columns that tell apart what is measured.
-        value: the column to make bands of.
-        without_seed: a seed to leave out: that of a run that is compared
-            with the band.
-
-    Returns:
-        DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
-        an accuracy's interval stay within 0 and 1.
-    """
-    _require_columns(table, ["seed", *_values("by", by), value])
-    table = table[table["seed"] != without_seed]
-    groups = table.groupby(list(by))[value]
-    seeds = groups.count()
-    if table.empty or seeds.min() < 2:
-        raise ValueError(
-            f"A band needs at least two seeds in each group of {list(by)}; "
-            f"got {seeds.to_dict()}. Pass a study of more seeds."
-        )
-    if table.duplicated([*by, "seed"]).any():
-        raise ValueError(
-            f"Some seed has several rows in a group of {list(by)}: that would "
-            "not be spread over seeds. Pass more columns as `by`."
-        )
-    spread = stats.t.ppf(0.975, seeds - 1) * np.sqrt(1 + 1 / seeds)
-    half = spread * groups.std()
-    ends = pd.DataFrame({"low": -half, "high": half}).add(groups.mean(), axis=0)
-    if "accuracy" in value:
-        ends = ends.clip(0, 1)
-    return ends.assign(mean=groups.mean(), seeds=seeds)
-
-
-def inside(live, expected, slack=0.005):
-    """The fraction of `live` values that lie in their band.
-
-    `live` is a Series with the index of `expected`, see `band`. `slack`
-    widens the band: another CPU rounds otherwise.
-    """
-    _require_columns(expected, ["low", "high"])
-    if live.empty or not live.index.isin(expected.index).all():
-        raise ValueError(
-            f"`live` has values at {list(live.index)}; expected one or more "
-            f"of {list(expected.index)}. Pass a Series indexed like the band."
-        )
-    limits = expected.loc[live.index]
-    return float(
-        live.between(limits["low"] - slack, limits["high"] + slack).mean()
-    )
-
-
-def describe(expected):
-    """A caption that says what the band is."""
-    _require_columns(expected, ["seeds"])
-    return (
-        "lines: this run; bands: where 19 of 20 new seeds are expected "
-        f"(prediction interval from {expected['seeds'].min()} other seeds)"
-    )
-
-
-def write(table, path, command):
-    """Write a study as CSV, below the command and versions that made it."""
-    _require_columns(table, ALWAYS)
-    versions = {
-        "Python": platform.python_version(),
-        "Keras": keras.__version__,
-        "TensorFlow": tf.__version__,
-        "NumPy": np.__version__,
-    }
-    made_with = ", ".join(f"{name} {v}" for name, v in versions.items())
-    path = pathlib.Path(path)
-    with whole(path) as part:
-        header = f"# made by: {command}\n# with: {made_with}\n"
-        text = header + table.to_csv(index=False)
-        part.write_text(text, encoding="utf-8")
+    for name, values in axes.items():
+        LIST.check(name, values)
+    return running.study(experiment, seeds, data, sample, num_workers, axes)
 
 
 def read(path, columns=(), sample=False):
@@ -172,8 +107,7 @@ def read(path, columns=(), sample=False):
         ValueError: no such file, `seed`, `data`, `source` or one of
             `columns` missing in it, or no rows from that source.
     """
-    columns = _values("columns", columns) if columns else ()
-    path, again = pathlib.Path(path or ""), "Make it with `make study`."
+    path, again = pathlib.Path(path), "Make it with `make study`."
     if not path.is_file():
         raise ValueError(f"There is no study file {path}. {again}")
     try:
@@ -193,141 +127,115 @@ def read(path, columns=(), sample=False):
     return chosen.reset_index(drop=True)
 
 
-def _all_runs(experiment, seeds, data, sample, axes):
-    """What to call `experiment` with, by the file that keeps its rows."""
-    if clash := {"seed", "split"} & set(axes):
-        raise ValueError(f"{clash} cannot be an axis; pass `seeds`, `data`.")
-    axes = {"data": data, "seed": seeds, **axes}
-    axes = {name: _values(name, values) for name, values in axes.items()}
-    for seed in axes["seed"]:
-        masking.require_count("seed", seed, least=0)
-    prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
-    code, runs = _code(experiment), {}
-    for values in itertools.product(*axes.values()):
-        run = {**dict(zip(axes, values, strict=True)), "sample": sample}
-        decides = [
-            run, prints[run["data"]], experiment.__name__, code,
-            keras.__version__, tf.__version__,
-        ]  # fmt: skip
-        text = json.dumps(decides, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        runs[_folder(experiment) / f"{digest}.json"] = run
-    return runs
+def prediction_interval(values):
+    """Where 19 of 20 new seeds are expected: the two ends.
+
+    That of a normal distribution known from n seeds: mean -+
+    t(0.975, n - 1) * standard deviation * sqrt(1 + 1 / n).
+    """
+    n, mean = len(values), np.mean(values)
+    spread = stats.t.ppf(0.975, n - 1) * np.sqrt(1 + 1 / n)
+    half = spread * np.std(values, ddof=1)
+    return mean - half, mean + half
 
 
-def _values(name, values):
-    """The values of an axis as a list that can be written as JSON."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
+@door(table=TABLE)
+def band(table, by, value="accuracy", without_seed=None):
+    """The `prediction_interval` of each group of `by`.
+
+    Args:
+        table: rows with a `seed`, see `study`.
+        by: columns that tell apart what is measured.
+        value: the column to make bands of.
+        without_seed: a seed to leave out: that of a run that is compared
+            with the band.
+
+    Returns:
+        DataFrame: `mean`, `low`, `high` and `seeds`, by group; the ends of
+        an accuracy's interval stay within 0 and 1.
+    """
+    table = table[table["seed"] != without_seed]
+    _require_one_row_each(table, [*by, "seed"])
+    groups = table.groupby(list(by))[value]
+    seeds = groups.count()
+    if table.empty or seeds.min() < 2:
         raise ValueError(
-            f"`{name}` takes a list of values; got {values!r}. "
-            f"For a single one, pass [{values!r}]."
+            f"A band needs at least two seeds in each group of {list(by)}; "
+            f"got {seeds.to_dict()}. Pass a study of more seeds."
         )
-    values = [v.item() if isinstance(v, np.generic) else v for v in values]
-    if not values:
+    ends = groups.apply(prediction_interval)
+    ends = pd.DataFrame([*ends], ends.index, ["low", "high"])
+    if "accuracy" in value:
+        ends = ends.clip(0, 1)
+    return ends.assign(mean=groups.mean(), seeds=seeds)
+
+
+def inside(live, expected, slack=0.005):
+    """The fraction of `live` values that lie in their band.
+
+    `live` is a Series with the index of `expected`: see `band`. If that is a
+    study, its bands are made without seed 0, the live run's. `slack` widens
+    them: another CPU rounds otherwise.
+    """
+    if "low" not in expected:
+        expected = band(expected, live.index.names, without_seed=0)
+    limits = expected.loc[live.index]
+    return float(
+        live.between(limits["low"] - slack, limits["high"] + slack).mean()
+    )
+
+
+def describe(expected):
+    """A caption that says what the band is."""
+    return (
+        "lines: this run; bands: where 19 of 20 new seeds are expected "
+        f"(prediction interval from {expected['seeds'].min()} other seeds)"
+    )
+
+
+@door(table=TABLE)
+def paired(table, value, between, baseline, by=()):
+    """How much others differ from a baseline within the same seeds.
+
+    Args:
+        table: rows with a `seed`, see `study`.
+        value: the column that is compared.
+        between: the column that tells apart what is compared.
+        baseline: its value in the rows that the others are compared with.
+        by: columns; each combination of their values is compared on its own.
+
+    Returns:
+        DataFrame: a row per comparison with the `mean` difference over seeds,
+        its 95 % t interval `low` to `high`, the `p` of the paired t test,
+        `p_holm`, corrected for all rows of this table (Holm, 1979), and how
+        many `seeds`; rounded to four decimals.
+    """
+    _require_one_row_each(table, [*by, between, "seed"])
+    wide = table.pivot(index=[*by, "seed"], columns=between, values=value)
+    gaps = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
+    groups = gaps.stack().dropna().groupby([*by, between], sort=False)
+    if not (found := groups.count()).size or found.min() < 2:
         raise ValueError(
-            f"Nothing to study: `{name}` has no values. Pass one or more."
+            f"A paired comparison needs two seeds or more that have both "
+            f"{baseline!r} and the other; got {found.to_dict()}. Pass a study "
+            "of more seeds, or other columns as `by`."
         )
-    return values
+    rows = pd.DataFrame([_difference(g) for _, g in groups], found.index)
+    rows["p_holm"] = multipletests(rows["p"], method="holm")[1]
+    return rows.round(4).assign(seeds=found)
 
 
-def _require_columns(table, columns):
-    """Raise a ValueError unless `table` is one with these columns."""
-    has = list(table) if isinstance(table, pd.DataFrame) else []
-    if not set(columns) <= set(has):
+def _difference(gaps):
+    """A mean over seeds, its t interval and p; without any gap p is 1."""
+    test = stats.ttest_1samp(gaps, 0) if gaps.any() else None
+    low, high = test.confidence_interval(0.95) if test else (0, 0)
+    p = test.pvalue if test else 1
+    return {"mean": gaps.mean(), "low": low, "high": high, "p": p}
+
+
+def _require_one_row_each(table, columns):
+    if table.duplicated(columns).any():
         raise ValueError(
-            f"Expected a table with the columns {list(columns)}; got "
-            f"{type(table).__name__} with {has}. Pass what `studying.study`, "
-            "`read` or `band` returns."
+            f"Some seed has several rows with the same {columns[:-1]}: they "
+            "would not be spread over seeds. Pass more columns as `by`."
         )
-
-
-def _code(experiment):
-    """A digest of all code that an experiment may reach."""
-    own = [inspect.getsource(inspect.getmodule(experiment))]
-    folder = pathlib.Path(__file__).parent
-    files = [folder / f"{name}.py" for name in DECIDING]
-    text = "".join(own + [path.read_text(encoding="utf-8") for path in files])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _folder(experiment):
-    return cache_folder() / "studies" / experiment.__name__
-
-
-def _kept(finished, folder):
-    """Each run's path and rows, as they finish; on disk if it takes them."""
-    told = False
-    for name, rows in finished:
-        path, text = folder / name, json.dumps(rows, default=float)
-        try:
-            with one_at_a_time(folder), whole(path) as part:
-                part.write_text(text, encoding="utf-8")
-        except OSError as error:
-            if not told:
-                say_not_kept(f"Rows of the study {folder.name}", error)
-            told = True
-        yield path, json.loads(text)
-
-
-def _read_rows(path, run):
-    """The rows of a finished run, or None."""
-    about = _about(run).items()
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return (
-            rows if rows and all(about <= row.items() for row in rows) else None
-        )
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None  # not there, or damaged
-
-
-def _about(run):
-    """The columns that tell whose rows these are."""
-    axes = dict(run)
-    source = "sample" if axes.pop("sample") else "full"
-    seed, data = axes.pop("seed"), axes.pop("data")
-    return {"seed": seed, "data": data, "source": source, **axes}
-
-
-def _run(experiment, name, run):
-    """One run, in a worker; what it prints is dropped."""
-    axes = dict(run)
-    data, sample = axes.pop("data"), axes.pop("sample")
-    start = time.perf_counter()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            measured = experiment(_loaded(data, sample), **axes)
-        rows = measured if isinstance(measured, list) else [measured]
-        if not rows or not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"it returned {measured!r}, not a dict or dicts")
-    except Exception as error:
-        what = f"{experiment.__name__} failed for {run}: {error}"
-        raise RuntimeError(what) from error
-    about = _about(run)
-    seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
-    return name, [{**about, **row, **seconds} for row in rows]
-
-
-@functools.lru_cache(maxsize=2)
-def _loaded(data, sample):
-    split = datasets.load(data, sample=sample)
-    if split.is_sample and not sample:
-        raise ValueError(
-            f"The full data of {data} is not here: connect to the network or "
-            "set PRUNING_DATA_DIR, and unset PRUNING_DATA. Or study the "
-            "sample (`sample=True`)."
-        )
-    return split
-
-
-@contextlib.contextmanager
-def _one_thread_each():
-    """Local workers start inside: all cores are theirs already."""
-    before = os.environ.get("TF_NUM_INTRAOP_THREADS")
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["TF_NUM_INTRAOP_THREADS"]
-        if before is not None:
-            os.environ["TF_NUM_INTRAOP_THREADS"] = before

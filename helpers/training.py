@@ -1,31 +1,36 @@
 """Train a baseline, cached on disk; fine-tune, prune in rounds, rewind."""
 
+import dataclasses
 import functools
 import hashlib
 import json
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from helpers import (
-    datasets,
-    fitting,
-    masking,
-    measuring,
-    networks,
-    pruning,
+from helpers import datasets, masking, measuring, networks, pruning
+from helpers.engine import caching, holding
+from helpers.engine.backend import keras, tf
+from helpers.engine.doors import (
+    COUNT,
+    FINITE,
+    FUNCTION,
+    MODEL,
+    SEED,
+    SPARSITY,
+    SPLIT,
+    door,
+    optional,
 )
-from helpers.backend import keras, tf
-from helpers.caching import (
-    cache_folder,
-    one_at_a_time,
-    say_not_kept,
-    whole,
-)
-from helpers.fitting import ProgressBar, fit, progress
+from helpers.fitting import fit
+from helpers.studying import progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
+DATASET = dataclasses.replace(
+    SPLIT,
+    fits=lambda value: isinstance(value, str) or SPLIT.fits(value),
+    expected="a name or a `datasets.Split`",
+)
 
 
 class Baseline(NamedTuple):
@@ -50,6 +55,8 @@ def baseline(dataset, seed=0, widths=networks.WIDTHS, **options):
     return baseline_run(dataset, seed, widths, **options).model
 
 
+@door(dataset=DATASET, seed=SEED, build=optional(FUNCTION),
+      num_steps=optional(COUNT))  # fmt: skip
 def baseline_run(
     dataset, seed=0, widths=networks.WIDTHS, build=None, num_steps=None
 ):
@@ -59,27 +66,12 @@ def baseline_run(
         Baseline: `history` has one row per epoch: accuracy and loss on the
         training images, `val_accuracy` and `val_loss` on the validation set.
     """
-    masking.require_count("seed", seed, least=0)
-    if not (build is None or callable(build)):
-        raise ValueError(
-            "`build` is a function from `seed` to a network; got "
-            f"{build!r}. Pass e.g. `networks.lenet`."
-        )
-    num_steps = NUM_STEPS if num_steps is None else num_steps
-    masking.require_count("num_steps", num_steps)
     split = datasets.load(dataset) if isinstance(dataset, str) else dataset
-    if not isinstance(split, datasets.Split):
-        raise ValueError(
-            "`dataset` is a name or a `datasets.Split`; got "
-            f'{type(split).__name__}. Pass e.g. "mnist".'
-        )
-    inputs = masking.require_numbers("`x_train`", split.x_train).shape[-1]
+    inputs = split.x_train.shape[-1]
     build = build or functools.partial(networks.mlp, widths, inputs)
-    initial, num_steps = build(seed=seed), split.steps(num_steps)
-    fitting.require_steps(num_steps, NUM_EPOCHS)
-    fitting.require_split(initial, split)
-    folder = cache_folder() / _key(initial, split, seed, num_steps)
-    with one_at_a_time(folder):
+    initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
+    folder = caching.cache_folder() / _key(initial, split, seed, num_steps)
+    with caching.one_at_a_time(folder):
         run = _read_run(folder, initial)
         if run is None:
             run = _train(initial, split, seed, num_steps)
@@ -87,6 +79,7 @@ def baseline_run(
     return run
 
 
+@door(model=MODEL)
 def fine_tune(model, split, num_steps, hold_zeros=True, **options):
     """A copy of `model`, trained for `num_steps` with its zeros held.
 
@@ -101,6 +94,9 @@ def fine_tune(model, split, num_steps, hold_zeros=True, **options):
     return student
 
 
+@door(model=MODEL, split=SPLIT, final_sparsity=SPARSITY, rounds=COUNT,
+      num_steps=COUNT, rewind_to=optional(MODEL),
+      measure=optional(FUNCTION))  # fmt: skip
 def prune_in_rounds(
     model,
     split,
@@ -134,30 +130,18 @@ def prune_in_rounds(
         set's `val_loss` and `val_accuracy`, and what `measure` returns; and
         the network after the last round.
     """
-    masking.require_count("rounds", rounds)
-    fitting.require_steps(num_steps, options.get("epochs", 1))
-    fitting.require_split(model, split)
-    if not (measure is None or callable(measure)):
-        raise ValueError(
-            "`measure` is a function from a network to a dict; got "
-            f"{measure!r}. Pass e.g. `measuring.counts`."
-        )
-    if rewind_to is not None:
-        _require_same_shapes(model, rewind_to)
     pruning.prune_weights(model, final_sparsity, scope)  # or refuse it now
-    density = 1 - masking.sparsity_of(pruning.prunable_kernels(model))
-    if density > 0.999:
-        density = 1  # a weight that is zero by chance makes no sparse network
-    if density < 1 - final_sparsity:
+    start = masking.sparsity_of(pruning.prunable_kernels(model))
+    if start > final_sparsity:
         raise ValueError(
-            f"The network is sparser already ({1 - density:.4f}) than "
+            f"The network is sparser already ({start:.4f}) than "
             f"`final_sparsity` ({final_sparsity}); pass a higher one."
         )
-    ratio = (1 - final_sparsity) / density
+    ratio = (1 - final_sparsity) / (1 - start)
     rows = [_round_row(0, model, split, measure)]
     with progress(range(1, rounds + 1), "rounds") as numbers:
         for number in numbers:
-            sparsity = 1 - density * ratio ** (number / rounds)
+            sparsity = 1 - (1 - start) * ratio ** (number / rounds)
             model = pruning.prune_weights(model, sparsity, scope)
             if rewind_to is not None:
                 rewind(model, rewind_to)
@@ -166,6 +150,7 @@ def prune_in_rounds(
     return pd.DataFrame(rows).set_index("round"), model
 
 
+@door(model=MODEL, to=MODEL)
 def rewind(model, to):
     """Give the surviving weights the values they have in `to`; biases too.
 
@@ -177,18 +162,15 @@ def rewind(model, to):
             Nothing is changed then.
     """
     _require_same_shapes(model, to)
-    masking.magnitude_scores(pruning.prunable_kernels(to, include_output=True))
-    masks, deleted = pruning.masks_of(model), pruning.deleted_units(model)
-    pruning.hold_zeros(model)  # or refuse it now
+    FINITE.check("to", pruning.prunable_kernels(to, include_output=True))
+    zeros = pruning.zeros_of(model)
+    holding.hold(model, zeros)  # or refuse it now
     model.set_weights(to.get_weights())
-    pruning.apply_masks(model, {k: ~gone for k, gone in deleted.items()})
-    pruning.apply_masks(model, {k: m for k, m in masks.items() if not m.all()})
+    holding.hold(model, zeros)
 
 
 def _require_same_shapes(model, to):
-    pruning.require_built(model)
-    pruning.require_built(to)
-    shapes = [[a.shape for a in m.get_weights()] for m in (model, to)]
+    shapes = [[tuple(w.shape) for w in m.weights] for m in (model, to)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"Cannot rewind a network with weights of shapes {shapes[0]} to "
@@ -197,11 +179,10 @@ def _require_same_shapes(model, to):
 
 
 def _round_row(number, model, split, measure):
-    sparsity = masking.sparsity_of(pruning.prunable_kernels(model))
     seen = measuring.loss_and_accuracy(model, split.x_val, split.y_val)
     return {
         "round": number,
-        "sparsity": sparsity,
+        "sparsity": masking.sparsity_of(pruning.prunable_kernels(model)),
         **{f"val_{name}": value for name, value in seen.items()},
         **(measure(model) if measure else {}),
     }
@@ -210,16 +191,17 @@ def _round_row(number, model, split, measure):
 def _key(initial, split, seed, num_steps):
     """A folder name made from everything that decides the trained weights."""
     decides = {
-        "network": json.loads(initial.to_json()),
+        "network": initial.to_json(),
         "data": split.fingerprint,
         "steps": num_steps,
         "seed": seed,
         "versions": [keras.__version__, tf.__version__],
         "recipe": "Adam 1e-3, cosine, batch 128",
     }
-    text = json.dumps(decides, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{split.name}-seed{seed}-{digest}"
+    digest = hashlib.sha256(json.dumps(decides).encode())
+    for array in initial.get_weights():
+        digest.update(array.tobytes())
+    return f"{split.name}-seed{seed}-{digest.hexdigest()[:12]}"
 
 
 def _read_run(folder, initial):
@@ -227,13 +209,11 @@ def _read_run(folder, initial):
     if not folder.exists():
         return None
     try:
-        run = Baseline(
-            keras.models.load_model(folder / "model.keras", compile=False),
-            keras.models.load_model(folder / "initial.keras", compile=False),
-            pd.read_csv(folder / "history.csv", index_col="epoch"),
-        )
-        _check_run(run, initial)
-        return run
+        history = pd.read_csv(folder / "history.csv", index_col="epoch")
+        kept = keras.models.load_model(folder / "model.keras", compile=False)
+        model = pruning.copy_of(initial)
+        model.set_weights(kept.get_weights())
+        return Baseline(model, initial, history)
     except Exception as error:  # whatever is wrong with it, train again
         print(
             f"The cached network {folder.name} is damaged "
@@ -242,27 +222,19 @@ def _read_run(folder, initial):
         return None
 
 
-def _check_run(run, initial):
-    for model in (run.model, run.initial):
-        if json.loads(model.to_json()) != json.loads(initial.to_json()):
-            raise ValueError("it is another network")
-    pairs = zip(run.initial.get_weights(), initial.get_weights(), strict=True)
-    if not all(np.array_equal(kept, fresh) for kept, fresh in pairs):
-        raise ValueError("it started from other weights")
-    if len(run.history) != NUM_EPOCHS or run.history.isna().any(axis=None):
-        raise ValueError("its history has gaps")
-    if not all(np.isfinite(array).all() for array in run.model.get_weights()):
-        raise ValueError("it has weights that are not numbers")
-
-
 def _train(initial, split, seed, num_steps):
     trained = pruning.copy_of(initial)
-    progress_bar = ProgressBar(f"training on {split.name}", NUM_EPOCHS)
-    with progress_bar.bar:  # or, interrupted, it would show in a later cell
+
+    def move(epoch, logs):
+        shown = f"validation accuracy {logs['val_accuracy']:.4f}"
+        bar.set_postfix_str(shown, refresh=False)
+        bar.update()
+
+    with progress(range(NUM_EPOCHS), f"training on {split.name}") as bar:
         history = fit(
             trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
             validation_data=(split.x_val, split.y_val),
-            callbacks=[progress_bar],
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=move)],
         )  # fmt: skip
     table = pd.DataFrame(history.history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
@@ -271,12 +243,11 @@ def _train(initial, split, seed, num_steps):
 
 
 def _keep(run, folder):
-    """Write all three files, or none of them."""
+    """Write both files, or none of them."""
     try:
-        with whole(folder) as part:
+        with caching.whole(folder) as part:
             part.mkdir()
             run.model.save(part / "model.keras")
-            run.initial.save(part / "initial.keras")
             run.history.to_csv(part / "history.csv")
     except OSError as error:
-        say_not_kept(f"The network {folder.name}", error)
+        caching.say_not_kept(f"The network {folder.name}", error)

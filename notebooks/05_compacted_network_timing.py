@@ -27,7 +27,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, studying, training,
+    pruning, sliders, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -117,7 +117,7 @@ costs[["parameters", "macs"]]
 
 # %% tags=["nbval-ignore-output"]
 images = np.resize(split.x_test, (10_000, 784))
-timed = measuring.latency(family, images, batch_size=100, runtime="litert")
+timed = timing.latency(family, images, batch_size=100, runtime="litert")
 pd.concat([costs, timed.round(3)], axis=1)
 
 # %%
@@ -148,12 +148,12 @@ for sparsity in ("50%", "80%", "90%", "95%"):
 
 # %% tags=["nbval-ignore-output"]
 pair = {"full": model, "compacted": small}
-speed = pd.DataFrame(index=list(measuring.RUNTIMES), columns=[1, 100, 10_000])
+speed = pd.DataFrame(index=list(timing.RUNTIMES), columns=[1, 100, 10_000])
 times = speed.copy()
 for batch_size in speed.columns:
     turns = {"repeats": 8, "calls_per_turn": 1} if batch_size == 10_000 else {}
     for runtime in training.progress(speed.index, f"batch {batch_size}"):
-        result = measuring.latency(pair, images, batch_size, runtime, **turns)
+        result = timing.latency(pair, images, batch_size, runtime, **turns)
         row = result.loc["compacted"]
         speed.loc[runtime, batch_size] = row["speed_up"]
         low, high = row["speed_up_low"], row["speed_up_high"]
@@ -181,8 +181,8 @@ print(f"dashed: {ratio:.1f}x fewer MACs")
 # %% tags=["nbval-ignore-output"]
 tiny = networks.mlp(widths=(1,))
 fixed = {
-    runtime: measuring.latency(tiny, images, 1, runtime)["ms"]["model"]
-    for runtime in measuring.RUNTIMES
+    runtime: timing.latency(tiny, images, 1, runtime)["ms"]["model"]
+    for runtime in timing.RUNTIMES
 }
 pd.Series(fixed, name="ms per call for nothing").round(3)
 
@@ -233,8 +233,8 @@ for batch_size in results:
             "csr": functools.partial(operator.matmul, stored, x.T.copy()),
         }
         with threadpool_limits(1):
-            turns = measuring.time_in_turns(calls, repeats=50)
-        table = measuring.summary(turns)
+            turns = timing.time_in_turns(calls, repeats=50)
+        table = timing.summary(turns)
         results[batch_size][1 - sparsity] = table.loc["csr"]
 csr = {f"batch {b}": pd.DataFrame(rows).T for b, rows in results.items()}
 
@@ -346,7 +346,7 @@ right = [
 ]
 difference = right[1].astype(float) - right[0]
 margin = 1.96 * difference.std() / np.sqrt(len(difference))
-final = measuring.latency(
+final = timing.latency(
     {"control": retrained[0], "chosen": retrained[chosen]},
     images, batch_size=100, runtime="litert",
 )  # fmt: skip
@@ -466,17 +466,17 @@ checking.claim("the compacted one", zipped[1] < zipped[0], zipped)
 # %%
 import time
 
-call = measuring.compiled(small, images[:100], "tf.function")
+call = timing.compiled(small, images[:100], "tf.function")
 start = time.perf_counter()
 call()
 cold = 1000 * (time.perf_counter() - start)
-warm = measuring.latency(pair, images, 100)["ms"]
+warm = timing.latency(pair, images, 100)["ms"]
 checking.claim("timed cold, the small network looks slower than the full one",
                cold > warm["full"], (cold, warm))  # fmt: skip
 checking.claim("warm, it is faster", warm["compacted"] < warm["full"], warm)
 
 # %% [markdown]
-# Warm up, repeat, take turns, and give an interval. `measuring.latency` does
+# Warm up, repeat, take turns, and give an interval. `timing.latency` does
 # all four.
 #
 # ## Recap

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import (
-    checking, compacting, datasets, experiments, measuring, networks,
-    plotting, pruning, scheduling, sliders, studying, training,
+    checking, compacting, datasets, masking, measuring, networks, plotting,
+    pruning, scheduling, sliders, studying, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -198,12 +198,13 @@ checking.claim("20 steps later all 106,848 zeros are there", count == 106_848)
 # steps.
 
 # %%
+num_steps, often = split.steps(2000), split.steps(50)
 schedules = {
     "one-shot": scheduling.one_shot(0.98),
-    "rounds": scheduling.in_rounds(0.98, rounds=5, steps_per_round=300),
-    "gradual": scheduling.gradual(0.98, begin_step=0, end_step=1200),
+    "rounds": scheduling.in_rounds(0.98, 5, steps_per_round=6 * often),
+    "gradual": scheduling.gradual(0.98, begin_step=0, end_step=24 * often),
 }
-steps = np.arange(0, 2001, 50)
+steps = np.arange(0, num_steps + 1, often)
 lines = {k: [at(step) for step in steps] for k, at in schedules.items()}
 ax = plotting.curves(steps, lines, "training steps", "sparsity")
 for line in ax.lines[:2]:
@@ -217,9 +218,14 @@ for line in ax.lines[:2]:
 methods = ("dense", "one-shot", "rounds", "gradual", "random")
 students = {}
 for method in training.progress(methods, "2,000 steps each"):
-    students[method] = experiments.after_equal_steps(
-        split, seed=0, method=method, sparsity=0.98 * (method != "dense")
-    )
+    student, callbacks = pruning.copy_of(model), []
+    if method == "random":
+        scores = masking.random_scores(pruning.prunable_kernels(model), seed=0)
+        pruning.apply_masks(student, masking.layerwise_masks(scores, 0.98))
+    elif method in schedules:
+        callbacks = [scheduling.PruneOnSchedule(schedules[method], often)]
+    training.fit(student, split, num_steps, callbacks=callbacks)
+    students[method] = student
 right = {
     method: measuring.predictions(network, split.x_test) == split.y_test
     for method, network in students.items()
@@ -448,8 +454,17 @@ claims
 # weights, one in 56 is left.
 
 # %% tags=["nbval-ignore-output"]
-everything = experiments.with_validation(split)
-small = experiments.frontier_network(everything, seed=0, compression=56)
+everything, removed = split.with_validation(), 1 - 1 / 56
+epoch = len(everything.x_train) // 256
+hidden = (266_200 - 0.8 * 1_000) * removed / 265_200  # 0.8 for the output
+wanted = {"hidden_1": hidden, "hidden_2": hidden, "output": 0.8 * removed}
+ramps = {name: scheduling.gradual(sparsity, 8 * epoch, 36 * epoch)
+         for name, sparsity in wanted.items()}  # fmt: skip
+small = networks.mlp(widths=(300, 100), l2=5e-5)
+training.fit(
+    small, everything, 60 * epoch, batch_size=256, learning_rate=3e-3,
+    callbacks=[scheduling.PruneOnSchedule(ramps)],
+)  # fmt: skip
 error = 1 - measuring.accuracy(small, split.x_test, split.y_test)
 print(f"test error {error:.2%}")
 
@@ -601,7 +616,8 @@ checking.claim("it is 13", answer == 13, answer)
 # half of its final sparsity?
 
 # %% tags=["solution"]
-reached = [s for s in range(1201) if schedules["gradual"](s) >= 0.49]
+at = scheduling.gradual(0.98, begin_step=0, end_step=1200)
+reached = [step for step in range(1201) if at(step) >= 0.49]
 checking.claim("it is step 248: it prunes early", reached[0] == 248, reached[0])
 
 # %% [markdown]

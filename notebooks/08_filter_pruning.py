@@ -25,7 +25,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, staging, studying, training,
+    pruning, sliders, staging, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -322,9 +322,7 @@ three_quarters = pruning.prune_units(model, sparsity=0.75)
 family["compacted 75%"] = compacting.compact(three_quarters)
 images = np.resize(split.x_test, (1000, 784))
 timed = {
-    (runtime, batch_size): measuring.latency(
-        family, images, batch_size, runtime
-    )
+    (runtime, batch_size): timing.latency(family, images, batch_size, runtime)
     for runtime in ("tf.function", "litert")
     for batch_size in (1, 100)
 }
@@ -383,7 +381,7 @@ def alone(network, x):
     calls, work, first = {}, {}, entry
     for stage in stages:
         part = keras.Sequential([keras.Input(x.shape[1:]), *first, *stage])
-        calls[stage[0].name] = measuring.compiled(part, x, "litert")
+        calls[stage[0].name] = timing.compiled(part, x, "litert")
         work[stage[0].name] = measuring.counts(part)["macs"]
         x, first = np.array(part(x)), []
     return calls, work
@@ -393,7 +391,7 @@ full, full_macs = alone(model, images[:100])
 cut, cut_macs = alone(family["compacted 75%"], images[:100])
 calls = {("full", k): call for k, call in full.items()}
 calls |= {("compacted", k): call for k, call in cut.items()}
-ms = measuring.time_in_turns(calls, repeats=100).median()
+ms = timing.time_in_turns(calls, repeats=100).median()
 ms.index = pd.MultiIndex.from_tuples(calls)
 
 # %%

@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import (
-    checking, datasets, deploying, experiments, measuring, plotting, pruning,
-    sliders, studying, training,
+    checking, compacting, datasets, deploying, distilling, measuring,
+    plotting, pruning, sliders, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -76,7 +76,7 @@ for name, network in pair.items():
 costs = pd.DataFrame([measuring.cost(m) for m in pair.values()], list(pair))
 costs["accuracy"] = [measuring.accuracy(m, *test) for m in pair.values()]
 for size in (1, 100):
-    costs[f"ms, {size}"] = measuring.latency(pair, test[0], size)["ms"]
+    costs[f"ms, {size}"] = timing.latency(pair, test[0], size)["ms"]
 costs[["bytes", "zipped_bytes", "accuracy", "ms, 1", "ms, 100"]].round(4)
 
 # %%
@@ -110,7 +110,7 @@ turns = {"runtime": "litert", "repeats": 50, "calls_per_turn": 20}
 table = pd.DataFrame({"bytes": {k: len(file) for k, file in kinds.items()}})
 table["accuracy"] = [measuring.accuracy(f, *test) for f in kinds.values()]
 for size in (1, 100):
-    timed = measuring.latency(kinds, test[0], size, **turns)
+    timed = timing.latency(kinds, test[0], size, **turns)
     table[f"ms, {size}"], table[f"speed-up, {size}"] = (
         timed["ms"], timed["speed_up"],
     )  # fmt: skip
@@ -173,9 +173,12 @@ for name, loss in losses.items():
 # hidden layer spared. *Will the teacher, its own uncut baseline, help?*
 
 # %% tags=["nbval-ignore-output"]
+masked = pruning.prune_units(baseline, sparsity=0.85, spare=["hidden_4"])
+cut = compacting.compact(masked)
+teaching = {"temperature": 2.0, "weight": 0.5}
 students = {
-    taught: experiments.student_after(split, 0, "cut", taught)
-    for taught in (False, True)
+    False: training.fine_tune(cut, split, **recipe),
+    True: distilling.distill(baseline, cut, split, **recipe, **teaching),
 }
 {t: measuring.accuracy(m, *test) for t, m in students.items()}
 
@@ -273,7 +276,7 @@ result = pd.DataFrame({
     "zipped": {n: len(zlib.compress(f)) for n, f in files.items()},
 })  # fmt: skip
 times = {
-    size: measuring.latency(files, test[0], size, **turns) for size in (1, 100)
+    size: timing.latency(files, test[0], size, **turns) for size in (1, 100)
 }
 result["MACs"] = [counted["macs"].get(n, 0) for n in files]
 result.loc["quantized", "MACs"] = counted["macs"]["full"]
@@ -398,8 +401,8 @@ for name, data in splits.items():
     for sparsity in training.progress((0, 0.7, 0.85, 0.9, 0.95), name):
         cut = start
         if sparsity:
-            cut = experiments.cut_units(start, sparsity)
-            steps = data.steps(1000)
+            cut = pruning.prune_units(start, sparsity, spare=["hidden_4"])
+            cut, steps = compacting.compact(cut), data.steps(1000)
             cut = training.fine_tune(cut, data, steps, learning_rate=2e-3)
         for kind, few in {
             "float": None,
@@ -440,7 +443,7 @@ def look(budget, data, kinds=("float", "full int8")):
 # %% tags=["nbval-ignore-output"]
 budgets = (65, 130, 190, 220, 450, 700, 1700, 2500, 10_000)
 latency = {
-    name: measuring.latency(
+    name: timing.latency(
         {about: c[1] for about, c in chosen.items()}, test[0], 1, **turns
     )
     for name, chosen in candidates.items()

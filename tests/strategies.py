@@ -2,12 +2,11 @@
 
 import fractions as rationals
 
-import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
+FLOATS = [np.float16, np.float32, np.float64]
 INTEGERS = [np.int8, np.uint8, np.int64]
 LAYOUTS = {
     "plain": lambda a: a,

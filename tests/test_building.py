@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbclient.exceptions import CellExecutionError
 
-from helpers import building
+from helpers.workshop import building
 
 SOURCE = """# ---
 # jupyter:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from helpers import caching
+from helpers.engine import caching
 
 
 def write_file(part, text="new"):
@@ -61,7 +61,8 @@ def test_remains_of_a_killed_process_are_swept_away(path):
 
 KILLED = """
 import pathlib, signal, sys
-from helpers import caching
+
+from helpers.engine import caching
 
 path, kind, moment = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 

@@ -1,12 +1,15 @@
 """Laws of deploying: a file says what its model says, wherever it is run."""
 
+import concurrent.futures
+import os
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 
 from helpers import deploying, measuring, networks, pruning
-from helpers.backend import keras
+from helpers.engine.backend import keras, tf
 
 # What readers take home
 
@@ -159,23 +162,126 @@ def test_keras_integers_are_a_copy_with_the_same_zeros(trained, split):
     assert measuring.cost(small).bytes < 0.6 * measuring.cost(pruned).bytes
 
 
-def test_what_the_converter_refuses_is_said_with_versions(trained):
-    """Keras 3.15's int8 layers multiply in a way LiteRT's do not."""
-    small = deploying.keras_int8(trained)
-    with pytest.raises(
-        ValueError, match=r"by TensorFlow 2.* with Keras 3"
-    ) as e:
-        deploying.convert(small)
-    assert "'mlp' cannot be converted to LiteRT (float)" in str(e.value)
-    assert 'converted before, as "full int8"' in str(e.value)
+# Files of any origin
+
+
+def of_integers(model, images, dtype):
+    """A file that takes and gives integers, as other people's may."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([x[None]] for x in images)
+        kinds = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.target_spec.supported_ops = kinds
+        converter.inference_input_type = dtype
+        converter.inference_output_type = dtype
+        return converter.convert()
+
+
+@pytest.mark.parametrize("dtype", [tf.int8, tf.uint8])
+def test_a_file_of_integers_is_fed_by_its_scale(trained, split, dtype):
+    file = of_integers(trained, split.x_train[:100], dtype)
+    expected = np.array(trained(split.x_test))
+    outputs = deploying.File(file)(split.x_test)
+    assert np.abs(outputs - expected).max() < 0.1 * np.ptp(expected)
+    said = measuring.predictions(file, split.x_test)
+    assert np.mean(said == expected.argmax(axis=1)) > 0.95
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", "float16", "mixed_bfloat16", "bfloat16", "float64"],
+)
+def test_other_floats_are_converted_from_a_copy(policy):
+    layers = [
+        keras.layers.Dense(8, "relu", dtype=policy),
+        keras.layers.Dense(3, dtype=policy),
+    ]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    x = np.random.default_rng(0).random((40, 6), np.float32)
+    expected = keras.ops.cast(model(x), "float32")
+    gap = deploying.File(deploying.convert(model))(x) - expected
+    assert np.abs(gap).max() < 0.03
+    assert layers[0].compute_dtype == policy.removeprefix("mixed_")
+
+
+def test_a_file_for_images_of_any_size_reads_them():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 2)),
+            layers.Conv2D(4, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
+    file = deploying.File(deploying.convert(model))
+    for size in (8, 5):
+        x = np.random.default_rng(0).random((7, size, size, 2), np.float32)
+        assert np.abs(file(x) - model(x)).max() < 1e-5
+
+
+def test_calibration_rows_are_cast_to_what_the_model_takes():
+    model = keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            keras.layers.Embedding(9, 4),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+    x = np.random.default_rng(0).integers(0, 9, (40, 5)).astype("float64")
+    file = deploying.convert(model, "full int8", x)
+    outputs = np.array(model(x))
+    gap = np.abs(deploying.File(file)(x) - outputs).max()
+    assert gap < 0.1 * np.ptp(outputs)
+
+
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+@pytest.mark.parametrize("kind", deploying.KINDS)
+def test_one_output_of_a_file_is_read_as_its_model_is(activation, kind):
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(1, activation)]
+    )
+    images = x if kind == "full int8" else None
+    file = deploying.File(deploying.convert(model, kind, images))
+    assert file.gives_probabilities() == (activation == "sigmoid")
+    expected = measuring.predictions(model, x)
+    assert 0 < expected.sum() < 60
+    assert np.mean(measuring.predictions(file, x) == expected) > 0.9
+
+
+def test_threads_that_run_files_leave_the_streams_alone(files, split):
+    before = [os.fstat(number).st_ino for number in (1, 2)]
+    x = split.x_test[:2]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(
+                lambda _: deploying.runner(files["float"], x)(), range(200)
+            )
+        )
+    assert [os.fstat(number).st_ino for number in (1, 2)] == before
 
 
 # Bad input
 
 
-def test_an_unknown_kind_is_refused(trained):
-    with pytest.raises(ValueError, match="'int4'; pass one of float, dynamic"):
-        deploying.convert(trained, "int4")
+def test_what_litert_cannot_run_is_said_with_versions():
+    model = keras.Sequential([keras.Input((5, 4)), keras.layers.LSTM(3)])
+    with pytest.raises(
+        ValueError, match=r"LiteRT \(float\) by TensorFlow 2.* with Keras 3"
+    ):
+        deploying.convert(model)
+
+
+def test_several_inputs_are_converted_but_not_run():
+    x = [keras.Input((2,)), keras.Input((3,))]
+    model = keras.Model(x, keras.layers.Concatenate()(x))
+    file = deploying.convert(model)
+    with pytest.raises(ValueError, match="2 inputs and 1 outputs"):
+        deploying.File(file)(np.zeros((4, 2)))
 
 
 def test_calibration_images_are_for_full_int8_only(trained, split):
@@ -188,8 +294,10 @@ def test_calibration_images_are_for_full_int8_only(trained, split):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((5, 28, 28)), r"shape \(5, 28, 28\); the model takes"),
-        (np.zeros((0, 784)), r"shape \(0, 784\)"),
+        (
+            np.zeros((5, 28, 28)),
+            r"takes rows of shape \(784,\); got \(28, 28\)",
+        ),
         (np.full((5, 784), np.nan), "NaN or infinite"),
     ],
 )
@@ -207,8 +315,3 @@ def test_rows_of_another_shape_are_refused(files, split):
     rows = split.x_test[:, :100]
     with pytest.raises(ValueError, match=r"rows of shape \(784,\); got \(100,"):
         deploying.runner(files["float"], rows)
-
-
-def test_a_model_without_shapes_is_refused():
-    with pytest.raises(ValueError, match="has no weights yet"):
-        deploying.convert(keras.Sequential([keras.layers.Dense(3)]))

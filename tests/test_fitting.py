@@ -1,14 +1,24 @@
 """Laws of fitting: the same images in the same order, Adam, exact steps."""
 
-import types
+import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import checking, fitting, measuring, networks, pruning
-from helpers.backend import keras
+from helpers import (
+    checking,
+    datasets,
+    fitting,
+    measuring,
+    networks,
+    pruning,
+)
+from helpers.engine import fast
+from helpers.engine.backend import keras
 
 
 def same(one, other):
@@ -23,7 +33,7 @@ few = st.integers(1, 40)
 
 @given(few, few, few, st.integers(0, 2**64))
 def test_each_image_comes_once_before_any_comes_twice(size, steps, batch, seed):
-    images = types.SimpleNamespace(x_train=range(size))
+    images = datasets.Split(*[range(size)] * 6)
     order = fitting.batch_order(images, steps, batch, seed)
     assert order.shape == (steps, batch)
     for start in range(0, order.size, size):
@@ -42,7 +52,7 @@ def test_the_seed_decides_the_order(split):
 def test_equal_seeds_give_equal_orders_and_more_steps_begin_like_fewer(
     size, steps, batch, seed
 ):
-    images = types.SimpleNamespace(x_train=range(size))
+    images = datasets.Split(*[range(size)] * 6)
     few, many, again = (
         fitting.batch_order(images, n, batch, seed)
         for n in (steps, steps + 5, steps)
@@ -54,18 +64,124 @@ def test_equal_seeds_give_equal_orders_and_more_steps_begin_like_fewer(
 # Fit
 
 
-def test_adam_is_the_one_of_keras(model, split, monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adam_is_the_one_of_keras(split, monkeypatch, dtype):
     """Weights and moments agree after 20 steps, up to rounding."""
+    seed = keras.initializers.GlorotUniform(0)
+    model = keras.Sequential(
+        [
+            keras.Input((784,)),
+            keras.layers.Dense(16, "relu", True, seed, dtype=dtype),
+            keras.layers.Dense(10, None, True, seed),
+        ]
+    )
     other = pruning.copy_of(model)
     fitting.fit(model, split, num_steps=20)
-    monkeypatch.setattr(fitting, "_adam", keras.optimizers.Adam)
+    monkeypatch.setattr(fast, "adam", lambda r, m: keras.optimizers.Adam(r))
     fitting.fit(other, split, num_steps=20)
     for ours, theirs in zip(
         [*model.weights, *model.optimizer.variables],
         [*other.weights, *other.optimizer.variables],
         strict=True,
     ):
+        assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_networks_of_any_floats_train_as_with_keras(split, dtype):
+    """The same weights, bit for bit, as Keras' own Adam and loss give."""
+    seed = keras.initializers.GlorotUniform(0)
+    model = keras.Sequential(
+        [
+            keras.Input((784,), dtype=dtype),
+            keras.layers.Dense(16, "relu", True, seed, dtype=dtype),
+            keras.layers.Dense(10, None, True, seed, dtype=dtype),
+        ]
+    )
+    plain = pruning.copy_of(model)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    plain.compile(keras.optimizers.Adam(1e-3), loss)
+    rows = fitting.batch_order(split, 5, 64, seed=0).ravel()
+    plain.fit(split.x_train[rows], split.y_train[rows], 64, shuffle=False,
+              verbose=0)  # fmt: skip
+    fitting.fit(model, split, 5, batch_size=64, decay=False)
+    assert same(model, plain)
+
+
+def ending(classes, activation, separate):
+    """A network of two layers whose activation may be a layer of its own."""
+    last = [keras.layers.Dense(classes, None if separate else activation)]
+    last += [keras.layers.Activation(activation)] * separate
+    return keras.Sequential([keras.Input((4,)), *last])
+
+
+@pytest.mark.parametrize("separate", [True, False])
+@pytest.mark.parametrize(
+    ("classes", "activation"),
+    [(1, "sigmoid"), (1, "linear"), (3, "softmax"), (3, "linear")],
+)
+def test_the_loss_is_the_cross_entropy_of_what_comes_out(
+    classes, activation, separate
+):
+    model = ending(classes, activation, separate)
+    x = np.random.default_rng(0).normal(size=(9, 4)).astype("float32")
+    y, outputs = np.arange(9) % max(2, classes), np.array(model(x), "float64")
+    if activation == "linear":
+        powers = np.exp(outputs)
+        outputs = powers / (
+            1 + powers if classes == 1 else powers.sum(1)[:, None]
+        )
+    if classes == 1:
+        outputs = np.hstack([1 - outputs, outputs])
+    expected = -np.log(outputs[range(9), y]).mean()
+    said = np.array(model(x))  # of a tensor, Keras would find the logits
+    loss = fitting.loss_of(model)(y, said)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_logit_above_zero_is_class_1(split):
+    """In the history, too, where Keras would ask for 0.5."""
+    rows = dataclasses.replace(split, y_train=split.y_train % 2)
+    model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(1)])
+    history = fitting.fit(model, rows, 1, batch_size=600, learning_rate=1e-9)
+    accuracy = measuring.accuracy(model, rows.x_train, rows.y_train)
+    assert history.history["accuracy"] == [pytest.approx(accuracy)]
+
+
+def test_two_replicas_train_as_one(split):
+    """Gradients are summed over them: the same weights, up to rounding."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    gaps = list(map(float, done.stdout.split()[-2:]))
+    assert max(gaps) < 1e-4, gaps
+
+
+REPLICAS = """
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+
+from helpers import datasets, fitting, networks, pruning
+
+split = datasets.load("mnist", sample=True)
+alone = networks.mlp((16,))
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    both = networks.mlp((16,))
+for model in (alone, both):
+    pruning.apply_masks(model, {"hidden_1": np.arange(16) % 4 > 0})
+    fitting.fit(model, split, 20, learning_rate=1e-2)
+kernels = [variable.value.values for variable in both.trainable_variables]
+print(max(np.abs(one - other).max() for one, other in map(tuple, kernels)))
+pairs = zip(alone.get_weights(), both.get_weights())
+print(max(np.abs(one - other).max() for one, other in pairs))
+"""
 
 
 class Steps(keras.callbacks.Callback):

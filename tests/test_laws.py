@@ -5,23 +5,24 @@ each example; compaction builds a new one each time. What can be trained is
 in test_training.py and test_scheduling.py: an example of it takes a second.
 """
 
+import contextlib
 import functools
 import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import sparsities
 
 from helpers import (
-    checking,
     compacting,
+    masking,
     networks,
     pruning,
     training,
 )
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 L = keras.layers
@@ -149,7 +150,7 @@ class TestPruning:
         before = pruning.prunable_kernels(model)
         pruned = pruned_or_none(verb, model, s)
         assume(pruned)
-        after = checking.zero_counts(pruning.prunable_kernels(pruned))
+        after = masking.zero_counts(pruning.prunable_kernels(pruned))
         groups = [[*before]] if verb == "global" else [[k] for k in before]
         for group in groups:
             share = round(float(s) * sum(before[k].size for k in group))
@@ -216,8 +217,9 @@ def masked(draw, names=names, whole=True):
 class TestMasks:
     """What `apply_masks`, `hold_zeros` and `rewind` do to a network."""
 
-    @given(masked())
+    @given(masked(st.sampled_from([*CHAINS, "functional chain", "shared"])))
     def test_a_mask_is_applied_as_it_is_and_to_nothing_else(self, drawn):
+        """Where nothing is added: there, a unit is of several layers."""
         model, masks = drawn
         before = {x.name: x.get_weights() for x in model.layers}
         pruning.apply_masks(model, masks)
@@ -342,6 +344,136 @@ class TestCompaction:
         assert np.abs(expected - outputs(small, x)).max() <= gap
         assert small.count_params() <= model.count_params()
         assert all(map(np.array_equal, state, weights(model)))
+
+
+JOINS = {
+    "add": keras.layers.add,
+    "multiply": keras.layers.multiply,
+    "maximum": keras.layers.maximum,
+    "average": keras.layers.average,
+    "operations": lambda pair: 0.5 * keras.ops.relu(pair[0]) - pair[1],
+}
+SIZE = 6
+
+
+def normalized(draw, x):
+    scale, center = draw(st.booleans()), draw(st.booleans())
+    return L.BatchNormalization(scale=scale, center=center)(x)
+
+
+def convolved(draw, x, filters=None):
+    options = {"padding": "same", "use_bias": draw(st.booleans())}
+    options["activation"] = draw(activations)
+    return L.Conv2D(filters or draw(few), draw(few), **options)(x)
+
+
+def grown(draw, x, shared):
+    """One or two more layers after the maps `x`."""
+    kind = draw(
+        st.sampled_from(
+            [
+                "conv",
+                "norm",
+                "depthwise",
+                "concatenate",
+                "gate",
+                "shared",
+                "separable",
+                *JOINS,
+            ]
+        )
+    )
+    filters = x.shape[-1]
+    if kind == "conv":
+        return convolved(draw, x)
+    if kind == "norm":
+        return normalized(draw, x)
+    if kind == "depthwise":
+        return L.DepthwiseConv2D(2, depth_multiplier=draw(st.integers(1, 2)),
+                                 padding="same")(x)  # fmt: skip
+    if kind == "separable":
+        return L.SeparableConv2D(draw(few), 2, padding="same")(x)
+    if kind == "concatenate":
+        return L.Concatenate()([x, convolved(draw, x)])
+    if kind == "gate":  # squeeze and excite
+        gate = L.Reshape((1, 1, filters))(L.GlobalAveragePooling2D()(x))
+        return L.multiply([x, convolved(draw, gate, filters)])
+    if kind == "shared":
+        layer = shared.setdefault(filters, L.Dense(filters, draw(activations)))
+        return layer(x)
+    return JOINS[kind]([x, convolved(draw, x, filters)])
+
+
+@st.composite
+def graphs(draw):
+    """Three to eight nodes that branch, join and share; random weights."""
+    entry, shared = keras.Input((SIZE, SIZE, 2)), {}
+    x = convolved(draw, entry)
+    for _ in range(draw(st.integers(2, 7))):
+        x = grown(draw, x, shared)
+    end = draw(st.sampled_from([L.Flatten, L.GlobalMaxPooling2D]))
+    model = keras.Model(entry, L.Dense(3)(end()(x)))
+    return redraw(model, draw(st.integers(0, 2**32)), "normal")
+
+
+def masks_of_some(draw, model):
+    """Random zeros in some kernels, random units gone from others."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kept = draw(st.sampled_from([0.2, 0.5, 0.8]))
+    pruning.apply_masks(
+        model,
+        {
+            name: random.random(kernel.shape) < kept
+            for name, kernel in pruning.prunable_kernels(model).items()
+            if draw(st.booleans())
+        },
+    )
+    scores = pruning.unit_scores(model)
+    if scores and draw(st.booleans()):
+        name = draw(st.sampled_from([*scores]))
+        mask = random.random(scores[name].shape) < kept
+        with contextlib.suppress(ValueError):  # units that have to stay
+            pruning.apply_masks(model, {name: mask})
+
+
+class TestGraphs:
+    """Networks that branch and join."""
+
+    @settings(max_examples=max(200, settings().max_examples))
+    @given(st.data())
+    def test_outputs_stay_equal(self, data):
+        model = data.draw(graphs())
+        masks_of_some(data.draw, model)
+        same_after(compacting.compact, model)
+
+    @given(graphs(), sparsities)
+    def test_groups_lose_their_share_and_outputs_stay_equal(self, model, s):
+        scores = pruning.unit_scores(model)
+        pruned = pruned_or_none("units", model, s)
+        assume(pruned)
+        for name, gone in pruning.deleted_units(pruned).items():
+            assert gone.sum() >= round(float(s) * len(scores[name])) - len(
+                scores
+            )
+        same_after(compacting.compact, pruned)
+        same_after(pruning.copy_of, pruned)
+
+
+def same_after(change, model):
+    """Outputs, of a model of the same kind; its own weights untouched."""
+    state, x = weights(model), images(model)
+    expected = outputs(model, x)
+    gap = 1e-5 * np.abs(expected).max()
+    try:
+        changed = change(model)
+    except ValueError as error:
+        assert "has no unit left" in str(error)  # noqa: PT017
+        assert np.ptp(expected, axis=0).max() <= gap
+        return
+    assert np.abs(expected - outputs(changed, x)).max() <= gap
+    assert type(changed) is type(model)
+    assert changed.count_params() <= model.count_params()
+    assert all(map(np.array_equal, state, weights(model)))
 
 
 class TestFiles:

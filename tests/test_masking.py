@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.extra.numpy import arrays
 from strategies import FLOATS, layers, scores, sparsities
 
 from helpers import checking, masking
@@ -202,13 +202,6 @@ def test_zeros_are_counted_as_they_are(masks):
     assert masking.sparsity_of(masks) == pytest.approx(share, abs=1e-12)
 
 
-@given(arrays(np.int8, array_shapes()) | arrays(np.int32, array_shapes()))
-def test_magnitudes_of_integers_do_not_overflow(kernel):
-    """In an int8, -128 is its own absolute value."""
-    scores = masking.magnitude_scores({"a": kernel})["a"]
-    assert scores.ravel().tolist() == [abs(k) for k in kernel.ravel().tolist()]
-
-
 @given(st.data(), st.sampled_from(FLOATS), st.integers(0, 3))
 def test_norms_of_huge_and_tiny_weights_are_right(data, dtype, zeros):
     """Their squares are infinite, or zero, in the dtype of the weights."""
@@ -310,34 +303,11 @@ def test_a_percentage_is_answered_with_the_fraction():
         masking.layerwise_masks({"a": np.arange(10)}, 80)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(
-    "score",
-    [
-        masking.magnitude_scores,
-        masking.unit_scores,
-        lambda kernels: masking.random_scores(kernels, seed=0),
-        lambda kernels: masking.layerwise_masks(kernels, 0.5),
-        lambda kernels: masking.global_masks(kernels, 0.5),
-        lambda kernels: masking.threshold_masks(kernels, 0.5),
-    ],
-)
-def test_weights_that_are_not_numbers_are_refused_by_layer(score, bad):
-    kernels = {"good": np.ones((2, 2)), "broken": np.array([[1.0, bad]])}
-    with pytest.raises(ValueError, match=r"'broken' has NaN or infinite"):
-        score(kernels)
-
-
 def test_numbers_whose_sum_overflows_are_still_numbers():
     huge = np.array([1e308, 1e308, 1.0])
     with np.errstate(over="ignore"):
         mask = masking.layerwise_masks({"a": huge}, 1 / 3)["a"]
     assert mask.tolist() == [1, 1, 0]
-
-
-def test_an_empty_layer_is_refused():
-    with pytest.raises(ValueError, match="'a' has no entries"):
-        masking.layerwise_masks({"a": np.zeros((0, 3))}, 0.5)
 
 
 @pytest.mark.parametrize("make", [masking.layerwise_masks, masking.unit_masks])
@@ -351,17 +321,6 @@ def test_a_layer_is_never_wiped_out_by_global_masks():
     scores = {"strong": np.arange(10) + 50, "weak": np.arange(3)}
     with pytest.raises(ValueError, match="leaves nothing of weak"):
         masking.global_masks(scores, 0.5)
-
-
-def test_unit_masks_want_one_score_per_unit():
-    with pytest.raises(ValueError, match=r"shape \(2, 5\).*unit_scores"):
-        masking.unit_masks({"a": np.ones((2, 5))}, 0.5)
-
-
-@pytest.mark.parametrize("threshold", [-0.1, float("nan"), "0.1", None])
-def test_a_threshold_is_a_score(threshold):
-    with pytest.raises(ValueError, match=f"at least 0; got {threshold!r}"):
-        masking.threshold_masks({"a": np.ones(3)}, threshold)
 
 
 def test_a_layer_is_never_wiped_out_by_a_threshold():

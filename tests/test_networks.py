@@ -1,11 +1,15 @@
 """Laws of the series' networks: names, shapes, and what a seed decides."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 
 from helpers import networks
-from helpers.backend import keras
+from helpers.engine.backend import keras
 
 
 def same(one, other):
@@ -79,6 +83,32 @@ def test_global_random_state_neither_matters_nor_changes():
 def test_saved_network_comes_back_as_it_was(model, tmp_path):
     model.save(tmp_path / "model.keras")
     assert same(model, keras.models.load_model(tmp_path / "model.keras"))
+
+
+DIGESTS = """
+import hashlib
+from helpers import datasets, fitting, networks
+
+split = datasets.load("mnist", sample=True)
+for model in (networks.mlp((8,)), networks.lenet((3, 4), (5,))):
+    fitting.fit(model, split, 3)
+    weights = b"".join(array.tobytes() for array in model.get_weights())
+    print(hashlib.sha256(weights).hexdigest())
+"""
+OTHERS = {"floatx": "float16", "image_data_format": "channels_first"}
+
+
+def test_defaults_of_a_readers_keras_json_change_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(OTHERS))
+    homes = {}, {"KERAS_HOME": str(tmp_path)}
+    weights = [
+        subprocess.run(
+            [sys.executable, "-c", DIGESTS], env=os.environ | home,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for home in homes
+    ]  # fmt: skip
+    assert weights[0] == weights[1]
 
 
 # LeNet

@@ -1,15 +1,16 @@
 """Each function draws what it was given: the data are read back."""
 
-import io
+import itertools
+import pathlib
+import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from helpers import plotting
+from helpers import plotting, studying
 
 PIXELS = np.random.default_rng(0).random((4, 784))
 LINES = {"layerwise": [0.9, 0.8, 0.4], "global": [0.95, 0.9, 0.6]}
@@ -75,6 +76,8 @@ def test_a_caption_is_below_the_whole_figure():
     fig, axes = plt.subplots(1, 2)
     plotting.caption(axes[0], "bands: five seeds")
     assert fig.get_supxlabel() == "bands: five seeds"
+    plotting.caption(axes[0], 50 * "word ")
+    assert fig.get_supxlabel().count("\n") == 2
 
 
 def test_errors_are_drawn_in_percent_too():
@@ -172,85 +175,107 @@ def test_intervals_of_another_column_can_be_drawn():
     assert ax.containers[0].lines[0].get_ydata().tolist() == [2.0]
 
 
-# The explorer's picture
+# Bands over seeds
+
+
+def study(*names):
+    """Six seeds that differ by a hundredth each."""
+    columns = ["data", "method", "sparsity", "seed"]
+    rows = itertools.product(names, ["ours", "random"], X, range(6))
+    table = pd.DataFrame(rows, columns=columns)
+    height = 0.9 - table["sparsity"] / 2 + table["seed"] / 100
+    return table.assign(accuracy=height - 0.2 * (table["method"] == "random"))
+
+
+def live_of(table):
+    index = ["data", "method", "sparsity"]
+    return table[table["seed"] == 0].set_index(index)["accuracy"]
 
 
 @pytest.fixture
-def picture():
-    return plotting.ExplorerPicture(X, LINES, "sparsity", (4, 5), "mask")
+def drawn():
+    table = study("mnist", "fashion_mnist")
+    return table, plotting.bands(live_of(table), table, "sparsity", "method")
 
 
-def pixels(png):
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return np.asarray(Image.open(io.BytesIO(png))).astype(int)
+def test_there_is_a_panel_per_data_set_with_its_full_name(drawn):
+    titles = [ax.get_title() for ax in drawn[1]]
+    assert titles == ["digits (MNIST)", "clothes (Fashion-MNIST)"]
 
 
-def both(picture, *seen):
-    return [pixels(png) for png in picture.pngs(*seen)]
+def test_lines_are_this_run(drawn):
+    table, axes = drawn
+    live = live_of(table)["mnist"]
+    for line, method in zip(axes[0].lines, ["ours", "random"], strict=False):
+        assert line.get_ydata().tolist() == live[method].tolist()
 
 
-def test_the_curves_change_when_the_ring_moves(picture):
-    image = np.eye(4, 5)
-    one, other = (both(picture, *at, image) for at in [(0, 0.9), (0.5, 0.8)])
-    assert [shown.shape for shown in one] == [(300, 490, 3), (300, 340, 3)]
-    assert (one[0] != other[0]).any(axis=2).sum() > 50
-    assert (one[1] == other[1]).all()  # the image has not
+def test_shaded_areas_are_the_bands_of_the_other_seeds(drawn):
+    table, axes = drawn
+    band = studying.band(table, ["data", "method", "sparsity"], without_seed=0)
+    for area, method in zip(
+        axes[0].collections, ["ours", "random"], strict=True
+    ):
+        corners = area.get_paths()[0].vertices
+        for x in X:
+            ends = corners[np.isclose(corners[:, 0], x)][:, 1]
+            low, high = band.loc[("mnist", method, x), ["low", "high"]]
+            assert [ends.min(), ends.max()] == pytest.approx([low, high])
+    captions = axes[0].figure.get_supxlabel()
+    assert "from 5 other" in captions.replace("\n", " ")
 
 
-def test_limits_are_those_of_the_curves(picture):
-    left = picture.ring.axes
-    assert left.get_ylim()[0] > 20
-    assert left.get_ylim()[1] > 95
-    assert left.get_position().height > 0.6  # nothing far off was laid out
+def test_what_is_left_is_labelled_and_its_end_gets_the_room(drawn):
+    ax = drawn[1][0]
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == ["100 %", "30 %", "10 %", "3 %", "1 %"]
+    assert ax.get_xlabel() == "weights left"
+    heights = ax.transData.transform([(s, 0) for s in (0, 0.9, 0.99)])[:, 0]
+    assert heights[2] - heights[1] == pytest.approx(heights[1] - heights[0])
 
 
-def test_the_ring_is_never_outside(picture):
-    low, high = picture.ring.axes.get_ylim()
-    for accuracy, height in ((0.0, low), (0.8, 80), (9.9, high)):
-        picture.pngs(0.5, accuracy, np.eye(4, 5))
-        assert picture.ring.get_ydata()[0] == pytest.approx(height)
+def test_bands_may_have_one_panel_and_another_axis():
+    table = study("mnist").rename(columns={"sparsity": "round"})
+    live = live_of(table.rename(columns={"round": "sparsity"}))
+    live = live.rename_axis(["data", "method", "round"])
+    (ax,) = plotting.bands(live, table, "round", "method")
+    assert ax.get_xscale() == "linear"
+    assert ax.get_xlabel() == "round"
 
 
-def test_the_image_changes_and_the_curves_do_not(picture):
+def test_nothing_is_said_on_stderr_in_the_style_of_the_series():
+    table = study("mnist")
+    style = pathlib.Path(__file__).parents[1] / "notebooks" / "matplotlibrc"
+    with matplotlib.rc_context(fname=style), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        axes = plotting.bands(live_of(table), table, "sparsity", "method")
+        axes[0].figure.canvas.draw()
+
+
+def test_differences_are_drawn_with_zero_marked():
+    table = pd.DataFrame(
+        {"mean": [0.1, -0.2], "low": [0.05, -0.4], "high": [0.2, 0.1]},
+        index=pd.MultiIndex.from_tuples([(0.9, "ours"), (0.5, "random")]),
+    )
+    ax = plotting.differences(table)
+    line, _, (bars,) = ax.containers[0].lines
+    assert line.get_xdata().tolist() == [0.1, -0.2]
+    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+    assert np.ravel(ends) == pytest.approx([0.05, 0.2, -0.4, 0.1])
+    assert [0, 0] in [list(line.get_xdata()) for line in ax.lines]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["0.9, ours", "0.5, random"]
+
+
+# The explorer's pictures of today
+
+
+def test_the_choice_decides_on_the_picture():
     one, other = (
-        both(picture, 0.5, 0.8, image)
-        for image in (np.eye(4, 5), 1 - np.eye(4, 5))
+        plotting.ExplorerPicture(X, LINES, "x", (4, 5), title)
+        for title in ("one", "other")
     )
-    assert (one[1] != other[1]).any(axis=2).sum() > 10_000
-    assert (one[0] == other[0]).all()
-
-
-def test_a_mask_that_keeps_all_does_not_look_like_one_that_keeps_none(picture):
-    none, every, some = (
-        both(picture, 0.5, 0.8, image)[1]
-        for image in (np.zeros((4, 5)), np.ones((4, 5)), np.eye(4, 5))
-    )
-    assert (none != every).any(axis=2).sum() > 10_000
-    assert every[150, 170].tolist() in some.reshape(-1, 3).tolist()
-
-
-def test_ring_sits_on_the_curve_in_percent(picture):
-    picture.pngs(0.5, 0.8, np.zeros((4, 5)))
-    curve = picture.ring.axes.lines[0].get_xydata()
-    assert np.ravel(picture.ring.get_data()).tolist() == [0.5, 80]
-    assert [0.5, 80] in curve.round(9).tolist()
-
-
-def test_moves_leave_no_trail(picture):
-    image = np.zeros((4, 5))
-    first = picture.pngs(0.5, 0.8, image)
-    picture.pngs(0.0, 0.9, np.ones((4, 5)))
-    assert picture.pngs(0.5, 0.8, image) == first
-
-
-def test_explorers_open_no_figure(picture):
-    picture.pngs(0.5, 0.8, np.zeros((4, 5)))
-    assert plt.get_fignums() == []
-
-
-def test_the_choice_decides_on_the_picture(picture):
-    other = plotting.ExplorerPicture(X, LINES, "x", (4, 5), "other title")
-    draw = plotting.picture_of("data", {"a": picture, "b": other})
+    draw = plotting.picture_of("data", {"a": one, "b": other})
     seen = 0.5, 0.8, np.zeros((4, 5))
-    for data, expected in (("a", picture), ("b", other)):
+    for data, expected in (("a", one), ("b", other)):
         assert draw(*seen, data=data, method="c") == expected.pngs(*seen)

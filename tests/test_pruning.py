@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers import checking, masking, networks, pruning, training
-from helpers.backend import keras, view
+from helpers.engine import holding
+from helpers.engine.backend import keras, view
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.01),
@@ -94,7 +95,7 @@ def test_zeros_are_zero_after_every_step(trained, split, optimizer, moment):
 
 def test_a_zero_is_held_where_the_weight_is_no_number():
     weights = np.float32([-2, -3, np.nan, np.inf, -np.inf])
-    held = np.array(pruning.KeepMask([1, 0, 0, 0, 0])(weights))
+    held = np.array(holding.KeepMask([1, 0, 0, 0, 0])(weights))
     assert np.array_equal(held, [-2, 0, 0, 0, 0])
     assert np.signbit(held).tolist() == [True] + 4 * [False]
 
@@ -447,7 +448,7 @@ def test_activation_scores_are_means_of_what_the_next_layer_reads(lenet, split):
     }
     for name, layer in {"conv_1": "pool_1", "conv_2": "pool_2"}.items():
         expected = maps(lenet, layer, x).mean(axis=(0, 1, 2))
-        assert scores[name] == pytest.approx(expected, rel=1e-5)
+        assert scores[name] == pytest.approx(expected, rel=1e-4)
     hidden = maps(lenet, "hidden_1", x).mean(axis=0)
     assert scores["hidden_1"] == pytest.approx(hidden, rel=1e-5)
 
@@ -558,11 +559,11 @@ def test_weights_that_are_not_numbers_cannot_be_masked(trained, bad):
 def test_what_is_no_prunable_model_is_refused(verb):
     layer = keras.layers.Dense(3)
     flat = [keras.Input((2, 2)), keras.layers.Flatten()]
-    with pytest.raises(ValueError, match="Keras model, got str"):
+    with pytest.raises(ValueError, match=r"a Keras model .*; got 'mlp'"):
         verb("mlp")
-    with pytest.raises(ValueError, match="has no weights yet"):
+    with pytest.raises(ValueError, match="which has no weights yet"):
         verb(keras.Sequential([layer, layer]))
-    with pytest.raises(ValueError, match=r"no Dense or Conv2D.*Flatten"):
+    with pytest.raises(ValueError, match=r"no layer with a kernel.*Flatten"):
         verb(keras.Sequential(flat))
 
 
@@ -576,7 +577,7 @@ def test_a_lone_output_layer_is_pruned_only_when_asked():
 
 def test_an_unknown_scope_is_refused(trained):
     with pytest.raises(
-        ValueError, match='"layer" or "global" as `scope`; got \'all'
+        ValueError, match='`scope` is one of "layer", "global"; got \'all'
     ):
         pruning.prune_weights(trained, 0.5, scope="all")
 

@@ -1,10 +1,18 @@
 """Pages stand alone: nothing is fetched, links stay on the site."""
 
+import base64
+import io
+import json
+
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
 
-from helpers import publishing
+from helpers.engine.explorer import Explorer
+from helpers.workshop import publishing
 
 PAGES = {"index": "Start", "01_first": "1. First", "02_next": "2. Next"}
 
@@ -88,3 +96,103 @@ def test_a_page_has_a_language_a_title_and_fits_a_phone():
     assert shown.find("title").text == "1. First"
     viewport = shown.find("meta", {"name": "viewport"})["content"]
     assert viewport.startswith("width=device-width")
+
+
+# The page without a kernel
+
+
+def look(position, data, fraction):
+    readings = {"accuracy": position, "data": data, "half": fraction / 2}
+    return readings, np.zeros((2, 2))
+
+
+def draw(position, accuracy, image, **chosen):
+    """Two pictures of one colour each."""
+    return [png_of(accuracy, width=3), png_of(image.mean(), width=2)]
+
+
+def png_of(level, width):
+    stream = io.BytesIO()
+    Image.new("L", (width, 2), round(200 * level)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def plain(words):
+    """The line as it is read: no-break spaces are spaces."""
+    return words.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def page_of():
+    choices = {"data": ["digits", "clothes"], "fraction": (0.5, 0.25, 0.125)}
+    shown = Explorer([0.0, 0.25, 0.5], look, draw, 0.5, choices=choices)
+    shown.choices["data"].value = "clothes"
+    return BeautifulSoup(publishing.slider(shown), "html.parser")
+
+
+def states_of(page):
+    return json.loads(page.find("script").text)
+
+
+def test_page_holds_every_state_in_the_order_of_its_controls():
+    states = states_of(page_of())
+    assert len(states) == 2 * 3 * 3
+    places = [plain(state["place"]) for state in states]
+    assert places[:3] == ["sparsity 0.00", "sparsity 0.25", "sparsity 0.50"]
+    assert "data digits · half 12.5 %" in plain(states[1 * 3]["rest"])
+    assert "data clothes · half 25.0 %" in plain(states[3 * 3]["rest"])
+
+
+def test_page_begins_with_what_the_widget_shows():
+    page = page_of()
+    slider = page.find("input", type="range")
+    assert (slider["value"], slider["max"]) == ("2", "2")
+    assert plain(slider["aria-valuetext"]) == "sparsity 0.50"
+    checked = [a["value"] for a in page.find_all("input", checked=True)]
+    assert checked == ["1", "0"]
+    state = states_of(page)[3 * 3 + 2]
+    shown = [a["src"].split(",")[1] for a in page.find_all("img")]
+    assert shown == state["pictures"]
+    assert "data clothes · half 25.0 %" in plain(page.find_all("img")[0]["alt"])
+
+
+def test_pictures_of_a_page_are_those_of_the_widget():
+    state = states_of(page_of())[0]
+    images = [
+        Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
+        for png in state["pictures"]
+    ]
+    assert [i.size for i in images] == [(3, 2), (2, 2)]
+
+
+def test_nothing_of_a_page_comes_from_elsewhere():
+    page = page_of()
+    sources = [tag["src"] for tag in page.find_all(src=True)]
+    assert all(source.startswith("data:") for source in sources)
+    assert "http" not in page.find_all("script")[1].text
+
+
+def test_text_of_a_page_is_no_html():
+    evil = "</script><b onload=x>"
+    readings = {"accuracy": 0.5, evil: evil}
+    seen = readings, np.zeros((2, 2))
+    shown = Explorer([0.5], lambda p: seen, draw, 0.5, label=evil)
+    page = publishing.slider(shown)
+    assert page.count("<b") == 1
+    assert page.count("</script>") == 2
+    assert evil in plain(
+        states_of(BeautifulSoup(page, "html.parser"))[0]["rest"]
+    )
+
+
+@pytest.fixture
+def shell():
+    """What a kernel has one of."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_explorers_are_pages_where_they_are_told_to_be(shell):
+    shown = Explorer([0.5], lambda p: look(p, "a", 1.0), draw, 0.5)
+    assert "text/html" not in shell.display_formatter.format(shown)[0]
+    publishing.move_sliders()
+    assert "<section" in shell.display_formatter.format(shown)[0]["text/html"]

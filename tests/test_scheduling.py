@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import sparsities
 
-from helpers import checking, fitting, networks, pruning, scheduling
-from helpers.backend import keras
+from helpers import (
+    distilling,
+    fitting,
+    masking,
+    networks,
+    pruning,
+    scheduling,
+)
+from helpers.engine.backend import keras
 
 SCHEDULES = {
     "one-shot": scheduling.one_shot(0.9),
@@ -25,7 +32,7 @@ def network():
 
 def zeros_of(model):
     kernels = pruning.prunable_kernels(model, include_output=True)
-    return checking.zero_counts(kernels)
+    return masking.zero_counts(kernels)
 
 
 # Schedules
@@ -79,19 +86,10 @@ def test_gradual_is_the_cubic_of_zhu_and_gupta():
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
-        (scheduling.one_shot, (1.0,), r"\[0, 1\)"),
-        (scheduling.in_rounds, (80, 3, 10), r"pass 0\.8"),
-        (scheduling.in_rounds, (0.8, 0, 10), "`rounds`.*got 0"),
-        (scheduling.in_rounds, (0.8, 2.5, 10), r"`rounds`.*got 2\.5"),
-        (scheduling.in_rounds, (0.8, 3, 0), "`steps_per_round`.*got 0"),
         (scheduling.gradual, (0.5, 0, 10, 0.9), r"0\.9.*above.*0\.5"),
-        (scheduling.PruneOnSchedule, (0.9,), r"function.*got 0\.9"),
-        (scheduling.PruneOnSchedule, ({"hidden_1": 0.9},), "function"),
-        (scheduling.PruneOnSchedule, (abs, 0), "`frequency`.*got 0"),
-        (scheduling.gradual, (-0.1, 0, 10), r"\[0, 1\)"),
         (scheduling.gradual, (0.8, 10, 10), "`end_step`; got 10 and 10"),
         (scheduling.gradual, (0.8, -1, 10), "got -1 and 10"),
-        (scheduling.gradual, (0.8, 0, 10, 1.5), r"\[0, 1\)"),
+        (scheduling.PruneOnSchedule, (0.9,), r"function.*got 0\.9"),
     ],
 )
 def test_schedules_that_make_no_sense_are_refused(make, arguments, message):
@@ -217,3 +215,53 @@ def test_steps_in_one_call_change_nothing(split):
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_allclose(one, two, atol=1e-6)
             assert np.array_equal(one == 0, two == 0)
+
+
+def compiled(network, **options):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(), loss, **options)
+    return network
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_another_callback_gives_back_is_pruned_again(
+    network, split, first
+):
+    """The best epoch lies inside the ramp, wherever the callback stands."""
+    prune = scheduling.PruneOnSchedule(scheduling.gradual(0.8, 0, 24), 6)
+    keep = keras.callbacks.EarlyStopping(
+        "loss", mode="max", restore_best_weights=True, patience=9
+    )
+    compiled(network).fit(
+        split.x_train, split.y_train, batch_size=100, epochs=4, verbose=0,
+        callbacks=[prune, keep] if first else [keep, prune],
+    )  # fmt: skip
+    assert keep.best_epoch == 0
+    assert zeros_of(network)["hidden_1"] == round(0.8 * 15_680)
+    assert prune.sparsities[24] == pytest.approx(0.8, abs=1e-4)
+
+
+def test_it_prunes_whenever_a_multiple_was_passed(network, split):
+    prune = scheduling.PruneOnSchedule(SCHEDULES["gradual"], frequency=5)
+    compiled(network, steps_per_execution=4).fit(
+        split.x_train, split.y_train, batch_size=30, verbose=0,
+        callbacks=[prune],
+    )  # fmt: skip
+    assert list(prune.sparsities) == [0, 8, 12, 16, 20]
+
+
+def test_the_student_of_a_distiller_is_pruned(network, split):
+    prune = scheduling.PruneOnSchedule(SCHEDULES["gradual"], frequency=2)
+    student = distilling.distill(
+        networks.mlp((8,)), network, split, 12, callbacks=[prune]
+    )
+    assert zeros_of(student)["hidden_1"] == round(0.9 * 15_680)
+
+
+def test_a_loop_of_ones_own_may_call_it(network, split):
+    prune = scheduling.PruneOnSchedule(SCHEDULES["one-shot"])
+    callbacks = keras.callbacks.CallbackList([prune], model=compiled(network))
+    callbacks.on_train_begin()
+    network.train_on_batch(split.x_train, split.y_train)
+    callbacks.on_train_end()
+    assert zeros_of(network)["hidden_1"] == round(0.9 * 15_680)

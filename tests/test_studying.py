@@ -1,282 +1,17 @@
-"""Laws of studies: every combination once, resumed, never half-written."""
+"""Sweeps, bands and paired differences: what seeds say, and reading them."""
 
-import json
-import os
-import pathlib
-import signal
+import dataclasses
+import itertools
 import subprocess
 import sys
-import time
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers import caching, studying
-
-AXES = {"data": ("mnist", "fashion_mnist"), "sparsity": [0.5, 0.9]}
-
-
-def note(split, seed, sparsity):
-    """A quick experiment that leaves a trace of each call."""
-    path = caching.cache_folder() / "calls"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as calls:
-        calls.write(f"{split.name} {seed} {sparsity}\n")
-    return {
-        "accuracy": np.float32(0.5 + seed / 10),
-        "images": split.x_test.size,
-    }
-
-
-def calls():
-    path = caching.cache_folder() / "calls"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def several(split, seed):
-    """Several networks in one run."""
-    return [{"round": number, "accuracy": 0.9} for number in range(3)]
-
-
-def fail_at_two(split, seed):
-    """Not every run ends well."""
-    if seed == 2:
-        raise ArithmeticError("it diverged")
-    return {"accuracy": 0.9}
-
-
-def here(experiment, *args, **axes):
-    """A study in this process."""
-    return studying.study(experiment, *args, sample=True, num_workers=1, **axes)
-
-
-# Rows
-
-
-def test_every_combination_has_one_row_with_its_settings(capsys):
-    table = here(note, range(3), **AXES)
-    assert len(table) == 12
-    columns = ["data", "seed", "sparsity"]
-    assert len(table[columns].drop_duplicates()) == 12
-    assert set(table["source"]) == {"sample"}
-    assert list(table["accuracy"]) == pytest.approx(0.5 + table["seed"] / 10)
-    assert (table["images"] == 784_000).all()
-    assert (table["seconds"] >= 0).all()
-    assert "note, sample: 100%" in capsys.readouterr().out
-
-
-def test_a_run_may_give_several_rows():
-    table = here(several, [4, 7])
-    assert list(table["seed"]) == [4, 4, 4, 7, 7, 7]
-    assert list(table["round"]) == [0, 1, 2, 0, 1, 2]
-
-
-def test_processes_give_the_same_table_as_one(monkeypatch):
-    one = here(note, range(2), **AXES)
-    folder = str(caching.cache_folder()) + "-other"
-    monkeypatch.setenv("PRUNING_CACHE_DIR", folder)
-    two = studying.study(note, range(2), sample=True, num_workers=2, **AXES)
-    pd.testing.assert_frame_equal(
-        one.drop(columns="seconds"), two.drop(columns="seconds")
-    )
-
-
-def test_workers_get_one_thread_each(monkeypatch):
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-    with studying._one_thread_each():
-        assert os.environ["TF_NUM_INTRAOP_THREADS"] == "1"
-    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "7"
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
-    with studying._one_thread_each():
-        pass
-    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
-
-
-# Going on
-
-
-def test_what_is_on_disk_is_not_run_again():
-    first = here(note, range(2), **AXES)
-    again = here(note, range(2), **AXES)
-    assert len(calls()) == 8
-    pd.testing.assert_frame_equal(first, again)
-    here(note, range(3), **AXES)
-    assert len(calls()) == 12
-
-
-def test_a_failure_names_the_run_and_keeps_the_others():
-    with pytest.raises(RuntimeError, match=r"two.*'seed': 2.*diverged"):
-        here(fail_at_two, range(3))
-    kept = list((caching.cache_folder() / "studies" / "fail_at_two").iterdir())
-    assert len(kept) == 2
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [b"", b"[{", b"[]", b"[1]", b'{"accuracy": 1}', b'[{"accuracy": 1}]',
-     b"\xff\0"],
-)  # fmt: skip
-def test_a_damaged_row_is_run_again(damage):
-    here(note, [0], sparsity=[0.5])
-    (path,) = (caching.cache_folder() / "studies" / "note").iterdir()
-    path.write_bytes(damage)
-    table = here(note, [0], sparsity=[0.5])
-    assert len(calls()) == 2
-    assert list(table["accuracy"]) == [0.5]
-
-
-def test_rows_of_another_run_are_not_taken():
-    first = here(note, [0, 1], sparsity=[0.5])
-    one, other = (caching.cache_folder() / "studies" / "note").iterdir()
-    one.write_bytes(other.read_bytes())
-    assert here(note, [0, 1], sparsity=[0.5])["seed"].tolist() == [0, 1]
-    assert len(calls()) == 3
-    one.unlink()
-    one.mkdir()
-    again = here(note, [0, 1], sparsity=[0.5])
-    assert again["accuracy"].tolist() == first["accuracy"].tolist()
-    assert one.is_file()
-
-
-def test_another_experiment_or_source_has_rows_of_its_own(monkeypatch):
-    here(note, [0], sparsity=[0.5])
-    own = studying.inspect.getsource
-    monkeypatch.setattr(studying.inspect, "getsource", lambda m: own(m) + "#")
-    here(note, [0], sparsity=[0.5])
-    assert len(calls()) == 2
-    monkeypatch.setattr(studying, "DECIDING", ("masking",))  # as if edited
-    here(note, [0], sparsity=[0.5])
-    assert len(calls()) == 3
-
-
-@pytest.mark.parametrize("axes", [{"seeds": []}, {"seeds": [0], "data": []}])
-def test_an_empty_axis_is_refused(axes):
-    with pytest.raises(ValueError, match=r"Nothing to study: `(seed|data)`"):
-        here(note, **axes)
-
-
-@pytest.mark.parametrize(
-    ("axes", "message"),
-    [
-        ({"seeds": 5}, r"`seed` takes a list.*got 5.*pass \[5\]"),
-        ({"seeds": [0], "data": "mnist"}, r"`data` takes a list.*'mnist'"),
-        ({"seeds": [0], "sparsity": 0.3}, r"`sparsity` takes a list.*0\.3"),
-        ({"seeds": [0], "seed": [1]}, "'seed'.*cannot be an axis"),
-    ],
-)
-def test_an_axis_that_is_no_list_is_refused(axes, message):
-    with pytest.raises(ValueError, match=message):
-        here(note, **axes)
-
-
-def test_axes_may_be_arrays():
-    table = here(note, np.arange(2), sparsity=np.array([0.5, 0.9]))
-    assert len(table) == 4
-
-
-def test_values_of_an_axis_keep_their_kinds():
-    table = here(note, [0], sparsity=[1, 0.5, "all"])
-    assert table["sparsity"].tolist() == [1, 0.5, "all"]
-
-
-def nothing(split, seed):
-    return []
-
-
-def test_an_experiment_that_returns_no_row_is_named():
-    with pytest.raises(
-        RuntimeError, match=r"nothing.*'seed': 0.*returned \[\]"
-    ):
-        here(nothing, [0])
-
-
-def test_a_study_of_the_full_data_does_not_take_the_sample():
-    with pytest.raises(ValueError, match="full data of mnist is not here"):
-        studying.study(note, [0], num_workers=1, sparsity=[0.5])
-
-
-# A cluster
-
-KILL_A_WORKER = """
-import os, signal, sys, time
-import dask.distributed, joblib
-from helpers import caching, studying
-from tests.test_studying import slow
-
-if __name__ == "__main__":
-    cluster = dask.distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    )
-    with cluster, dask.distributed.Client(cluster) as client:
-        def kill_one_when_half_is_done():
-            folder = caching.cache_folder() / "studies" / "slow"
-            while len(list(folder.glob("*.json"))) < 4:
-                time.sleep(0.05)
-            pid = next(iter(client.run(os.getpid).values()))
-            os.kill(pid, signal.SIGKILL)
-            print("killed a worker", flush=True)
-
-        import threading
-        threading.Thread(target=kill_one_when_half_is_done).start()
-        with joblib.parallel_config(backend="dask"):
-            table = studying.study(slow, range(10), sample=True)
-    print("rows of seeds", sorted(table["seed"]))
-"""
-
-
-def slow(split, seed):
-    """Long enough to be killed in the middle."""
-    time.sleep(1)
-    return {"worker": os.getpid(), "accuracy": 0.9}
-
-
-def script(source, **options):
-    root = str(pathlib.Path(__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-c", source],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": root},
-        **options,
-    )
-
-
-def test_a_cluster_finishes_although_a_worker_is_killed(tmp_path):
-    process = script(KILL_A_WORKER, cwd=tmp_path)
-    out, err = process.communicate(timeout=180)
-    assert "killed a worker" in out, err
-    assert f"rows of seeds {list(range(10))}" in out, (out, err)
-
-
-STUDY_SLOWLY = """
-from helpers import studying
-from tests.test_studying import slow
-
-if __name__ == "__main__":
-    studying.study(slow, range(6), sample=True, num_workers=1)
-"""
-
-
-def test_a_killed_study_goes_on_where_it_was():
-    process = script(STUDY_SLOWLY)
-    folder = caching.cache_folder() / "studies" / "slow"
-    deadline = time.monotonic() + 120
-    while len(list(folder.glob("*.json"))) < 2:
-        assert time.monotonic() < deadline, process.communicate()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    before = sorted(path.name for path in folder.glob("*.json"))
-    assert 2 <= len(before) < 6
-    for name in before:
-        assert isinstance(json.loads((folder / name).read_text()), list)
-    table = here(slow, range(6))
-    assert len(table) == 6
-    assert (table["worker"] == os.getpid()).sum() == 6 - len(before)
-
+from helpers import measuring, networks, studying
 
 # Bands
 
@@ -363,57 +98,157 @@ def test_the_caption_counts_the_seeds():
     )
 
 
+# Paired differences
+
+
+def compared(gaps, **groups):
+    """A study of two methods whose difference in each seed is given."""
+    luck = np.random.default_rng(0).normal(0, 1, len(gaps))
+    one = seeds_of(luck, method="one", **groups)
+    return pd.concat([one, seeds_of(luck + gaps, method="two", **groups)])
+
+
+def paired(table, **options):
+    return studying.paired(table, "accuracy", "method", "one", **options)
+
+
+GAPS = np.array([0.02, 0.03, 0.01, 0.025, 0.015, 0.02])
+
+
+def test_differences_are_taken_within_seeds():
+    """Seeds differ a hundred times more than the methods do."""
+    row = paired(compared(GAPS)).loc["two"]
+    test = stats.ttest_1samp(GAPS, 0)
+    wanted = [GAPS.mean(), *test.confidence_interval(0.95), test.pvalue]
+    assert row[["mean", "low", "high", "p"]].tolist() == pytest.approx(
+        wanted, abs=5e-5
+    )
+    assert row["p"] == row["p_holm"] > 0
+    assert row["seeds"] == 6
+
+
+def test_rows_of_seeds_may_come_in_any_order():
+    table = compared(GAPS)
+    shuffled = table.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(paired(shuffled), paired(table))
+
+
+def test_seeds_without_a_partner_are_left_out():
+    assert paired(compared(GAPS)[1:])["seeds"].tolist() == [5]
+
+
+def test_p_values_are_corrected_for_all_rows_of_the_table():
+    gaps = [GAPS, 3 * GAPS - 0.04, GAPS - 0.02]
+    tables = [compared(g, s=s) for s, g in enumerate(gaps)]
+    rows = paired(pd.concat(tables), by=["s"])
+    alone = [paired(table)["p"].item() for table in tables]
+    assert rows["p"].tolist() == alone
+    smallest, middle, largest = np.sort(alone)
+    holm = [3 * smallest, max(3 * smallest, 2 * middle), largest]
+    assert np.sort(rows["p_holm"]) == pytest.approx(np.minimum(holm, 1), 0.05)
+
+
+def test_no_difference_at_all_is_none():
+    row = paired(compared(0 * GAPS)).loc["two"]
+    assert row.tolist() == [0, 0, 0, 1, 1, 6]
+
+
+@pytest.mark.parametrize("rows", [[0, 6], [0, 1, 2]])
+def test_one_pair_or_none_shows_no_difference(rows):
+    with pytest.raises(ValueError, match=r"two seeds or more.*'one'"):
+        paired(compared(GAPS).iloc[rows])
+
+
+def test_rows_of_one_seed_are_not_paired_at_random():
+    table = pd.concat([compared(GAPS, s=1), compared(GAPS, s=2)])
+    with pytest.raises(ValueError, match=r"several rows.*Pass more columns"):
+        paired(table)
+
+
+# Sweeps
+
+
+def test_a_sweep_measures_every_network_on_its_data(split, capsys):
+    splits = {"mnist": split, "turned": dataclasses.replace(split)}
+    models = {name: networks.mlp((8,), seed=n) for n, name in enumerate(splits)}
+    seen = []
+
+    def network(data, method, sparsity):
+        seen.append((data, method, sparsity))
+        return models[data]
+
+    live = studying.sweep(
+        network, splits, method={"b": 1, "a": 2}, sparsity=(0, 0.5)
+    )
+    assert (
+        list(live.index)
+        == seen
+        == list(itertools.product(splits, "ba", (0, 0.5)))
+    )
+    assert live.index.names == ["data", "method", "sparsity"]
+    assert live.name == "accuracy"
+    assert list(live.unstack("method")) == ["b", "a"]
+    for name, model in models.items():
+        right = measuring.accuracy(model, split.x_test, split.y_test)
+        with warnings.catch_warnings(action="error"):
+            assert (live[name, "a"] == right).all()
+    assert "network: 100%" in capsys.readouterr().out
+
+
+def test_a_sweep_of_readings_is_a_table(split):
+    def readings(data, n):
+        return {"accuracy": n / 10, "bytes": 100 * n}
+
+    table = studying.sweep(readings, {"mnist": split}, n=range(3))
+    assert table.loc[("mnist", 2)].to_dict() == {"accuracy": 0.2, "bytes": 200}
+
+
+def test_a_sweep_lies_inside_bands_made_from_the_study_itself():
+    table = seeds_of([0.0, 0.5, 0.52, 0.54], data="mnist", s=1)
+    index = pd.MultiIndex.from_tuples([("mnist", 1)], names=["data", "s"])
+    assert studying.inside(pd.Series([0.53], index), table) == 1
+    assert studying.inside(pd.Series([0.4], index), table) == 0
+
+
+def test_reading_a_study_needs_no_tensorflow():
+    code = "import sys; from helpers import studying, plotting; "
+    code += "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # Files
 
 
 @pytest.fixture
-def table():
-    return here(note, range(2), **AXES)
-
-
-def test_what_was_written_is_read(table, tmp_path):
-    path = tmp_path / "results" / "note.csv"
-    full = table.assign(source="full", accuracy=0.25)
-    studying.write(pd.concat([table, full]), path, "make study")
-    back = studying.read(path, ["sparsity", "accuracy"], sample=True)
-    pd.testing.assert_frame_equal(back, table, check_dtype=False)
-    assert (studying.read(path)["accuracy"] == 0.25).all()
-
-
-def test_the_file_names_the_command_and_the_versions(table, tmp_path):
-    studying.write(table, tmp_path / "note.csv", "make study (note)")
-    first, second, *_ = (tmp_path / "note.csv").read_text().splitlines()
-    assert first == "# made by: make study (note)"
-    for name in ("Python 3.", "Keras 3.", "TensorFlow 2.", "NumPy 2."):
-        assert name in second
-
-
-def test_a_file_with_foreign_columns_is_refused(table, tmp_path):
+def path(tmp_path):
     path = tmp_path / "note.csv"
-    studying.write(table, path, "make study")
+    path.write_text(
+        "# made by hand\nseed,data,source,accuracy,round\n"
+        "0,mnist,full,0.9,\n1,mnist,sample,0.8,2\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("sample", "seeds"), [(False, [0]), (True, [1])])
+def test_the_rows_of_one_source_are_read(path, sample, seeds):
+    table = studying.read(path, ["accuracy"], sample)
+    assert table["seed"].tolist() == seeds
+    assert ("round" in table) == sample  # or it would be empty
+
+
+def test_a_file_with_foreign_columns_is_refused(path):
     with pytest.raises(ValueError, match=r"no columns \['method'\], but \['s"):
-        studying.read(path, ["method"], sample=True)
+        studying.read(path, ["method"])
     for content in ("x,y\n1,2\n", "", "# made by hand\n"):
         path.write_text(content)
         with pytest.raises(ValueError, match=r"note\.csv.*make study"):
             studying.read(path)
 
 
-def test_a_file_that_is_missing_or_has_other_data_is_refused(table, tmp_path):
-    path = tmp_path / "note.csv"
-    with pytest.raises(ValueError, match=r"no study file .*note\.csv"):
-        studying.read(path)
-    studying.write(table, path, "make study")
+def test_a_file_that_is_missing_or_has_other_data_is_refused(path):
+    path.write_text(path.read_text().replace("full", "sample"))
     with pytest.raises(ValueError, match="no rows from the full data"):
         studying.read(path)
-
-
-def test_a_failed_write_leaves_the_old_file(table, tmp_path, monkeypatch):
-    path = tmp_path / "note.csv"
-    studying.write(table, path, "make study")
-    before = path.read_text()
-    monkeypatch.setattr(pd.DataFrame, "to_csv", None)
-    with pytest.raises(TypeError):
-        studying.write(table, path, "make study")
-    assert path.read_text() == before
-    assert list(tmp_path.glob("note*")) == [path]
+    path.unlink()
+    with pytest.raises(ValueError, match=r"no study file .*note\.csv"):
+        studying.read(path)

@@ -33,9 +33,11 @@ from helpers import (
     plotting,
     pruning,
     sliders,
+    studying,
+    timing,
     training,
 )
-from helpers.backend import tf
+from helpers.engine.backend import tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
@@ -83,7 +85,7 @@ def row(work, against, value, target=None, at_most=True, unit="x"):
 
 def ratio(turns, one, other):
     """Median and 95 % interval of `one` / `other` within turns."""
-    pair = measuring.summary(turns[[one, other]]).loc[other]
+    pair = timing.summary(turns[[one, other]]).loc[other]
     ends = pair[["speed_up", "speed_up_low", "speed_up_high"]]
     return tuple(map(float, ends))
 
@@ -92,7 +94,7 @@ def fine_tuning(model, split):
     """500 steps under masks: against no masks, peers, and arithmetic."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as on:
         calls = contestants(folder, on, model, split)
-        turns = measuring.time_in_turns(
+        turns = timing.time_in_turns(
             calls, repeats=6, warm_up=1, calls_per_turn=1
         )
     kernels = sum(measuring.macs_per_layer(model).values())
@@ -138,7 +140,7 @@ def masks(size):
                 ("torch l1_unstructured", PEERS, "peers.torch_masks"),
             )
         }
-        turns = measuring.time_in_turns(
+        turns = timing.time_in_turns(
             calls, repeats=6, warm_up=1, calls_per_turn=1
         )
         zeros = {name: call() for name, call in calls.items()}
@@ -205,9 +207,7 @@ def sweeps(model, split):
         name: functools.partial(sweep, network, x, y)
         for name, network in pruned.items()
     }
-    turns = measuring.time_in_turns(
-        calls, repeats=8, warm_up=1, calls_per_turn=1
-    )
+    turns = timing.time_in_turns(calls, repeats=8, warm_up=1, calls_per_turn=1)
     targets = {"weights": 1.2, "neurons": 0.5}
     return [
         row(
@@ -247,8 +247,8 @@ def slider(model, split):
         "a move": lambda: explorer.slider.set_trait("value", next(order)),
         "a forward pass": lambda: measuring.accuracy(model, x, y),
     }
-    turns = measuring.time_in_turns(calls, repeats=60, calls_per_turn=1)
-    move = measuring.summary(turns).loc["a move", ["ms", "ms_low", "ms_high"]]
+    turns = timing.time_in_turns(calls, repeats=60, calls_per_turn=1)
+    move = timing.summary(turns).loc["a move", ["ms", "ms_low", "ms_high"]]
     work = "one slider move, 2,000 images"
     return [
         row(work, "their forward pass", ratio(turns, *calls), 1.5),
@@ -276,7 +276,7 @@ def compacted(model, split):
         if batch_size > len(split.x_test):
             continue
         turns = dict(repeats=12, calls_per_turn=1) if batch_size > 100 else {}
-        table = measuring.latency(
+        table = timing.latency(
             nets, split.x_test, batch_size, "litert", **turns
         )
         for name in list(nets)[1:]:
@@ -307,9 +307,9 @@ def other_runtime(model):
         with tempfile.TemporaryDirectory() as folder:
             write_network(folder, net)
             batch = np.random.default_rng(0).random((100, 784), np.float32)
-            runtime = measuring.compiled(net, batch, "litert")
+            runtime = timing.compiled(net, batch, "litert")
             with Worker(PEERS, "peers.onnx_latency", folder, 100) as peer:
-                turns = measuring.time_in_turns(
+                turns = timing.time_in_turns(
                     {"LiteRT": runtime, "ONNX Runtime": peer}
                 )
         rows.append(
@@ -327,7 +327,7 @@ def compaction(model, split):
         "compaction": lambda: compacting.compact(masked),
         forward: lambda: measuring.predictions(model, split.x_test),
     }
-    turns = measuring.time_in_turns(calls, repeats=20, calls_per_turn=1)
+    turns = timing.time_in_turns(calls, repeats=20, calls_per_turn=1)
     value = ratio(turns, "compaction", forward)
     return [row("compaction at 80 %", forward, value, 1.0)], turns
 
@@ -348,7 +348,7 @@ def importing():
         assert heavy == "False", "helpers.masking imports TensorFlow"
         seconds.append(float(taken))
     turns = pd.DataFrame({"import": seconds[2:]})
-    ends = measuring.summary(turns).loc["import", ["ms", "ms_low", "ms_high"]]
+    ends = timing.summary(turns).loc["import", ["ms", "ms_low", "ms_high"]]
     return [
         row("import of helpers.masking", "-", tuple(map(float, ends)), 0.3,
             unit=" s")
@@ -492,12 +492,12 @@ def main():
     model = training.baseline(split)
     rows = []
     by_size = {}
-    for size in fitting.progress((10**6, 10**7, 10**8), "masks"):
+    for size in studying.progress((10**6, 10**7, 10**8), "masks"):
         found, by_size[size] = masks(size)
         rows += found
     rows += linearity(by_size)
     groups = (sweeps, slider, compaction, fine_tuning)
-    for group in fitting.progress(groups, "groups"):
+    for group in studying.progress(groups, "groups"):
         found, _ = group(model, split)
         rows += found
     rows += compacted(model, split) + other_runtime(model) + importing()

@@ -22,7 +22,7 @@ import nbformat
 import psutil
 import pytest
 
-from helpers import building
+from helpers.workshop import building
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "browser"

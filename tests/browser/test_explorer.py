@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from helpers import (
-    building,
     datasets,
     measuring,
     pruning,
     sliders,
     training,
-)  # fmt: skip
+)
+from helpers.workshop import building  # fmt: skip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "browser-cache"
@@ -167,6 +167,32 @@ def test_an_error_is_shown_to_the_reader(run, write):
     shown.wait_for("accuracy 100.0 %")
 
 
+BETTER = """
+def look(position):
+    image = np.eye(5) * position
+    yield {"accuracy": 0.5}, image
+    for _ in range(20):
+        time.sleep(0.02)
+        yield None
+    yield {"accuracy": 1 - position, "judged": 10_000}, image
+"""
+
+
+def test_what_is_known_comes_at_once_and_the_rest_while_nobody_moves(
+    run, write
+):
+    shown = Shown(run(light(write, BETTER)))
+    shown.press("ArrowRight")
+    shown.wait_for("sparsity 0.50 · accuracy 50.0 %")
+    shown.wait_for("sparsity 0.50 · accuracy 50.0 % · judged 10,000")
+    shown.press("ArrowRight")
+    assert "judged" not in shown.wait_for("sparsity 0.75 · accuracy 50.0 %")
+    shown.wait_for("sparsity 0.75 · accuracy 25.0 % · judged 10,000")
+    assert shown.pictures()[0] == expected_pictures(0.75)[0]
+    shown.press("Home", "End", "Home", "End")
+    shown.wait_for("sparsity 1.00 · accuracy 0.0 % · judged 10,000")
+
+
 def test_it_fits_a_phone_and_says_what_it_is(run, write):
     page = run(light(write), width=375)
     shown = Shown(page)
@@ -242,21 +268,22 @@ def test_weights(run, baseline):
 
 
 REAL = """
-from helpers import masking, measuring, networks, pruning
-model, scratch = networks.mlp(), networks.mlp()
+import dataclasses
+import pandas as pd
+from helpers import datasets, masking, networks, pruning
 rng = np.random.default_rng(0)
-images = rng.random((2000, 784), np.float32), rng.integers(0, 10, 2000)
-scores = masking.magnitude_scores(pruning.prunable_kernels(model))
-positions = np.linspace(0, 0.95, 20).round(2)
-lines = {"a": 1 - positions, "b": positions}
-picture = plotting.ExplorerPicture(positions, lines, "x", (28, 28), "kept")
+images = rng.random((10_000, 784), np.float32), rng.integers(0, 10, 10_000)
+splits = {"noise": datasets.Split(*3 * images, "noise", "here")}
+models = {"noise": networks.mlp()}
+scores = masking.magnitude_scores(pruning.prunable_kernels(models["noise"]))
+index = pd.MultiIndex.from_product(
+    [["noise"], np.linspace(0, 0.95, 20).round(2)], names=["data", "sparsity"]
+)
+sweep = pd.Series(0.5, index)
 
-def look(position):
-    masks = masking.layerwise_masks(scores, position)
-    scratch.set_weights(model.get_weights())
-    pruning.apply_masks(scratch, masks)
-    left = masks["hidden_1"].sum(axis=1).reshape(28, 28)
-    return measuring.readings(scratch, *images), left
+def look(data, sparsity):
+    masks = masking.layerwise_masks(scores, sparsity)
+    return masks, masks["hidden_1"].sum(axis=1)
 """
 
 
@@ -264,10 +291,10 @@ def look(position):
 def test_how_long_a_reader_waits(run, write):
     """From key press to changed readout, on the page's clock; not judged.
 
-    The series' network on 2,000 images, pruned at each new position. The
-    first passes over positions that are new, the way back over seen ones.
+    The series' network, pruned at each new position, reads all images while
+    nobody moves. The way back goes over positions that were seen.
     """
-    show = SHOW.replace("0.25", "0.0")
+    show = "sliders.explore(look, models, splits, sweep, start=0.0)"
     shown = Shown(run(light(write, REAL, show)))
     shown.handle.evaluate(WATCH)
     for number, key in enumerate(["ArrowRight"] * 19 + ["ArrowLeft"] * 19):

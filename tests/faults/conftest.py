@@ -7,7 +7,7 @@ import sys
 import pytest
 import workload
 
-from helpers import caching
+from helpers.engine import caching
 
 
 @pytest.fixture

@@ -97,7 +97,8 @@ def tell(event, arguments):
         print("in the middle", flush=True)
 
 sys.addaudithook(tell)
-from helpers import backend
+
+from helpers.engine import backend
 """
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import workload
 
-from helpers import caching
+from helpers.engine import caching
 
 
 def test_killed_while_it_trains(start, undisturbed, kept):
@@ -24,7 +24,7 @@ def test_killed_while_it_trains(start, undisturbed, kept):
 
 @pytest.mark.parametrize(
     "moment",
-    [("open", "initial.keras"), ("os.rename", ".part")],
+    [("open", "history.csv"), ("os.rename", ".part")],
     ids=["half", "just before the end"],
 )
 def test_killed_while_it_writes_a_network(

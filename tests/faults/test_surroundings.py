@@ -65,7 +65,7 @@ def written(folder):
 def build(folder, **variables):
     """The bytes of what is built in a folder, by name."""
     for work in ("store", "site"):
-        command = [sys.executable, "-m", "helpers.building", work]
+        command = [sys.executable, "-m", "helpers.workshop.building", work]
         subprocess.run(
             [*command, "notebooks/01_page.py"],
             env=os.environ | {"PYTHONPATH": workload.PATH} | variables,
@@ -113,7 +113,8 @@ def folder(tmp_path, monkeypatch):
 
 THERE = """
 import pathlib, tempfile, numpy, workload
-from helpers import datasets, deploying, networks, studying
+from helpers import datasets, deploying, networks
+from helpers.workshop import running
 
 def classes(path, x):  # größer
     from ai_edge_litert.interpreter import Interpreter
@@ -125,7 +126,7 @@ print(workload.study_in_parallel())
 file = deploying.convert(networks.mlp())
 print(deploying.run_alone(classes, file, numpy.zeros(1))[0])
 row = {"seed": 1, "data": "Ziffern", "source": "größer"}
-studying.write(studying.pd.DataFrame([row]), "Größe.csv", "make")
+running.write(running.pd.DataFrame([row]), "Größe.csv", "make")
 """
 
 

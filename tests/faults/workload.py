@@ -16,7 +16,7 @@ from helpers import networks, studying, training
 
 HERE = pathlib.Path(__file__).parent
 PATH = f"{HERE.parents[1]}{os.pathsep}{HERE}"  # where to find all of it
-NETWORK = ["history.csv", "initial.keras", "model.keras"]
+NETWORK = ["history.csv", "model.keras"]
 
 
 def train():

@@ -12,20 +12,27 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+_STREAMS = threading.RLock()
+
+
 @contextlib.contextmanager
 def quiet():
-    """Drop what C++ code writes to the process's own stdout and stderr."""
-    kept = {number: os.dup(number) for number in (1, 2)}
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in kept:
-            os.dup2(null, number)
-        yield
-    finally:
-        os.close(null)
-        for number, copy in kept.items():
-            os.dup2(copy, number)
-            os.close(copy)
+    """Drop what C++ code writes to the process's own stdout and stderr.
+
+    One thread at a time: another would keep the null device for the stream.
+    """
+    with _STREAMS:
+        kept = {number: os.dup(number) for number in (1, 2)}
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            for number in kept:
+                os.dup2(null, number)
+            yield
+        finally:
+            os.close(null)
+            for number, copy in kept.items():
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 @contextlib.contextmanager

@@ -4,11 +4,17 @@ They hold all they need: no script, style or font is fetched from outside.
 """
 
 import copy
+import itertools
 import pathlib
 import re
 
+import jinja2
 import nbformat
+import numpy as np
+from IPython.core.interactiveshell import InteractiveShell
 from nbconvert import HTMLExporter
+
+from helpers.engine import pictures
 
 HERE = pathlib.Path(__file__).parent
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)]*)\)")
@@ -54,6 +60,34 @@ def titles(paths):
         )
         found[path.stem] = title[1] if title else path.stem
     return found
+
+
+def move_sliders():
+    """Make each explorer of this kernel bring the page of all its places."""
+    formatters = InteractiveShell.instance().display_formatter.formatters
+    formatters["text/html"].for_type("helpers.engine.explorer.Explorer", slider)
+
+
+def slider(explorer):
+    """HTML in which an explorer moves without a kernel.
+
+    Every position of every choice is looked at; the readings, the pictures
+    and the few lines of script that show them are in the text.
+    """
+    values = [[v for _, v in c.options] for c in explorer.controls]
+    states = [_state(explorer, place) for place in itertools.product(*values)]
+    now = np.ravel_multi_index(
+        [c.index for c in explorer.controls], [len(v) for v in values]
+    )
+    text = (HERE / "site" / "explorer.html.j2").read_text()
+    template = jinja2.Template(text, autoescape=True)
+    return template.render(explorer=explorer, states=states, first=states[now])
+
+
+def _state(explorer, place):
+    where, rest, pngs = explorer.at(place)
+    shown = [pictures.as_text(pictures.small(png)) for png in pngs]
+    return {"place": where, "rest": rest, "pictures": shown}
 
 
 def _relinked(match):

@@ -1,11 +1,10 @@
 """The experiments that `make study` runs, for the bands in the notebooks.
 
-python -m helpers.experiments            all of them, into notebooks/results
-python -m helpers.experiments weights    only the one named
+python -m helpers.workshop.experiments          all, into notebooks/results
+python -m helpers.workshop.experiments weights  only the one named
 """
 
 import argparse
-import dataclasses
 import functools
 import pathlib
 import time
@@ -26,9 +25,11 @@ from helpers import (
     studying,
     training,
 )
-from helpers.backend import keras
+from helpers.engine.backend import keras
+from helpers.engine.doors import door, one_of
+from helpers.workshop import running
 
-RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
+RESULTS = pathlib.Path(__file__).parents[2] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 SMALL, LENET = (128, 64), (300, 100)
@@ -41,9 +42,9 @@ UNIT_METHODS = (
 )
 
 
+@door(method=one_of("layerwise", "global", "random"))
 def weights(split, seed, method, sparsity):
     """Notebook 02: weights pruned, not retrained."""
-    _require_one_of(("layerwise", "global", "random"), method)
     model = _baseline(split, seed)
     kernels = pruning.prunable_kernels(model)
     scores = masking.magnitude_scores(kernels)
@@ -51,17 +52,17 @@ def weights(split, seed, method, sparsity):
         scores = masking.random_scores(kernels, seed)
     of_all = method == "global"
     select = masking.global_masks if of_all else masking.layerwise_masks
-    return _seen(_masked(model, select(scores, sparsity)), split)
+    return _seen(pruning.masked(model, select(scores, sparsity)), split)
 
 
+@door(method=one_of(*UNIT_METHODS))
 def units(split, seed, method, sparsity):
     """Notebook 03: units pruned, and as many weights, not retrained."""
-    _require_one_of(UNIT_METHODS, method)
     model = _baseline(split, seed)
     norms = masking.unit_scores(pruning.prunable_kernels(model))
     if method == "random units":
         norms = masking.random_scores(norms, seed)
-    pruned = _masked(model, masking.unit_masks(norms, sparsity))
+    pruned = pruning.masked(model, masking.unit_masks(norms, sparsity))
     if method == "weights, same sparsity":
         pruned = pruning.prune_weights(model, sparsity)
     elif method == "weights, as many left":
@@ -72,9 +73,9 @@ def units(split, seed, method, sparsity):
     return _seen(pruned, split)
 
 
+@door(kind=one_of("weights", "units"))
 def recovery(split, seed, kind, sparsity):
     """Notebook 04: retrained for 500 steps, after units for 1,000."""
-    _require_one_of(("weights", "units"), kind)
     model = _baseline(split, seed)
     if kind == "weights":
         pruned, num_steps = pruning.prune_weights(model, sparsity), 500
@@ -89,23 +90,16 @@ def recovery(split, seed, kind, sparsity):
 def compacted(split, seed, sparsity):
     """Notebook 05: units cut out, the last hidden layer spared; retrained."""
     tuned = training.fine_tune(
-        cut_units(_baseline(split, seed), sparsity),
+        _cut(_baseline(split, seed), sparsity),
         split, split.steps(2000), learning_rate=2e-3, seed=seed,
     )  # fmt: skip
     return _seen(tuned, split)
 
 
-def cut_units(model, sparsity):
-    """A smaller network: units of all hidden layers but `hidden_4` cut out."""
-    kernels = pruning.prunable_kernels(model)
-    large = {k: v for k, v in kernels.items() if k != "hidden_4"}
-    masks = masking.unit_masks(masking.unit_scores(large), sparsity)
-    return compacting.compact(_masked(model, masks))
-
-
+@door(student=one_of("cut", "new"))
 def distilled(split, seed, student, taught):
     """Notebook 09: one shape, cut out or new, with a teacher or without."""
-    tuned = student_after(split, seed, student, taught)
+    tuned = _student(split, seed, student, taught)
     file = deploying.convert(tuned, "full int8", split.x_train[:200])
     integers = measuring.accuracy(file, split.x_test, split.y_test)
     return {
@@ -115,38 +109,37 @@ def distilled(split, seed, student, taught):
     }
 
 
-def student_after(split, seed, student, taught):
+def _student(split, seed, student, taught):
     """784-150-150-75-200-10 after 2,000 steps; the teacher is the baseline.
 
     "cut" is cut out of that baseline, "new" starts from random weights.
     """
-    _require_one_of(("cut", "new"), student)
-    model, options = _baseline(split, seed), {"learning_rate": 2e-3}
-    start = cut_units(model, 0.85)
+    model = _baseline(split, seed)
+    start = _cut(model, 0.85)
     if student == "new":
         widths = [layer.units for layer in start.layers[:-1]]
         start = networks.mlp(widths, seed=seed)
-    steps = split.steps(2000)
+    recipe = {
+        "num_steps": split.steps(2000), "learning_rate": 2e-3, "seed": seed,
+    }  # fmt: skip
     if taught:
-        return distilling.distill(
-            model, start, split, steps, seed=seed, **TEACHING, **options
-        )
-    return training.fine_tune(start, split, steps, seed=seed, **options)
+        return distilling.distill(model, start, split, **recipe, **TEACHING)
+    return training.fine_tune(start, split, **recipe)
 
 
+@door(method=one_of("dense", "norm", "activation", "random"))
 def filters(split, seed, method, sparsity):
     """Notebook 08: filters and units pruned, cut out, trained for 300 steps.
 
     "norm" and "activation" rank them, "random" draws them; "dense" keeps all.
     """
-    _require_one_of(("dense", "norm", "activation", "random"), method)
     model = _baseline(split, seed, build=networks.lenet, num_steps=1200)
     scores = masking.unit_scores(pruning.prunable_kernels(model))
     if method == "activation":
         scores = pruning.activation_scores(model, split.x_train[:1000])
     elif method == "random":
         scores = masking.random_scores(scores, seed)
-    pruned = _masked(model, masking.unit_masks(scores, sparsity))
+    pruned = pruning.masked(model, masking.unit_masks(scores, sparsity))
     small = compacting.compact(pruned)
     tuned = training.fine_tune(small, split, split.steps(300), seed=seed)
     before = measuring.accuracy(small, split.x_test, split.y_test)
@@ -168,24 +161,24 @@ def rounds(split, seed, fraction):
     return history.reset_index().to_dict("records")
 
 
+@door(method=one_of("dense", "random", "one-shot", "rounds", "gradual"))
 def equal_steps(split, seed, method, sparsity):
     """Notebook 06: 2,000 steps, whenever the weights are pruned in them."""
-    return _seen(after_equal_steps(split, seed, method, sparsity), split)
+    return _seen(_after_equal_steps(split, seed, method, sparsity), split)
 
 
-def after_equal_steps(split, seed, method, sparsity):
+def _after_equal_steps(split, seed, method, sparsity):
     """784-128-64-10, pruned by `method` in 2,000 steps after its training.
 
     "one-shot" and "random" prune before the first step, "rounds" five times
     and "gradual" every 50 steps, both within the first 1,200. "dense" does
     not prune.
     """
-    _require_one_of(("dense", "random", *SCHEDULES), method)
     num_steps = split.steps(2000)
     model = pruning.copy_of(_baseline(split, seed, SMALL))
     if method == "random":
         scores = masking.random_scores(pruning.prunable_kernels(model), seed)
-        model = _masked(model, masking.layerwise_masks(scores, sparsity))
+        pruning.apply_masks(model, masking.layerwise_masks(scores, sparsity))
     callbacks = []
     if method in SCHEDULES:
         schedule = SCHEDULES[method](sparsity, num_steps)
@@ -223,7 +216,7 @@ def rewinding(split, seed, start_step):
         rows.append({"method": "rewound", "round": number, **row})
         if start_step == 0 and number in (3, 5, 7, 9):
             other = networks.mlp(LENET, seed=1000 + seed)
-            other = _masked(other, pruning.masks_of(ticket))
+            other = pruning.masked(other, pruning.masks_of(ticket))
             _, row = _train_ticket(other, split, seed)
             rows.append({"method": "other weights", "round": number, **row})
     return rows
@@ -253,13 +246,13 @@ def _train_ticket(ticket, split, seed):
 
 def frontier(split, seed, compression):
     """Notebook 06: LeNet-300-100 as small as published ones, from scratch."""
-    model = frontier_network(with_validation(split), seed, compression)
+    model = _frontier_network(split.with_validation(), seed, compression)
     seen = _seen(model, split)
     del seen["val_accuracy"]  # it was trained on those images
     return seen
 
 
-def frontier_network(split, seed, compression, epochs=60, ramp=(8, 36)):
+def _frontier_network(split, seed, compression, epochs=60, ramp=(8, 36)):
     """LeNet-300-100 with 1 in `compression` weights left, pruned gradually.
 
     L2 penalty, Adam from 3e-3 to 0; sparsity rises along a cubic between the
@@ -282,15 +275,6 @@ def frontier_network(split, seed, compression, epochs=60, ramp=(8, 36)):
         seed=seed, callbacks=[scheduling.PruneOnSchedule(schedule)],
     )  # fmt: skip
     return model
-
-
-def with_validation(split):
-    """The split for a last training, when all choices have been made."""
-    return dataclasses.replace(
-        split,
-        x_train=np.concatenate([split.x_train, split.x_val]),
-        y_train=np.concatenate([split.y_train, split.y_val]),
-    )
 
 
 STUDIES = {
@@ -369,13 +353,20 @@ def main(arguments=None):
             for sample in sources
             for experiment, axes in STUDIES[name]
         ]
-        studying.write(
+        running.write(
             pd.concat(tables),
             RESULTS / f"{name}.csv",
-            f"python -m helpers.experiments {name}",
+            f"python -m helpers.workshop.experiments {name}",
         )
     minutes = (time.perf_counter() - start) / 60
     print(f"{', '.join(names)}: {minutes:.1f} minutes")
+
+
+def _cut(model, sparsity):
+    """A smaller network: units of all hidden layers but `hidden_4` cut out."""
+    return compacting.compact(
+        pruning.prune_units(model, sparsity, spare=["hidden_4"])
+    )
 
 
 def _seen(model, split):
@@ -387,23 +378,12 @@ def _seen(model, split):
     }
 
 
-def _require_one_of(known, value):
-    if value not in known:
-        raise ValueError(f"got {value!r}; pass one of {', '.join(known)}")
-
-
-def _masked(model, masks):
-    copy = pruning.copy_of(model)
-    pruning.apply_masks(copy, masks)
-    return copy
-
-
 @functools.lru_cache(maxsize=4)
 def _baseline(split, seed, widths=networks.WIDTHS, **options):
     return training.baseline(split, seed, widths, **options)
 
 
 if __name__ == "__main__":
-    from helpers import experiments  # by a name that workers can import
+    from helpers.workshop import experiments  # so that workers find it
 
     experiments.main()

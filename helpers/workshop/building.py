@@ -1,13 +1,12 @@
 """Execute the paired .py notebooks: store the .ipynb, or write pages.
 
-python -m helpers.building store notebooks/*.py    rebuild the .ipynb
-python -m helpers.building run notebooks/*.py      pages in build/
-python -m helpers.building site notebooks/*.py     a web site in build/site/
+python -m helpers.workshop.building store notebooks/*.py  rebuild the .ipynb
+python -m helpers.workshop.building run notebooks/*.py    pages in build/
+python -m helpers.workshop.building site notebooks/*.py   a site in build/site/
 """
 
 import argparse
 import base64
-import os
 import pathlib
 import time
 
@@ -15,10 +14,15 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from helpers import caching, publishing
+from helpers.engine import caching
+from helpers.workshop import publishing
 
 PAGES = pathlib.Path("build")
 WIDGET = "application/vnd.jupyter.widget-view+json"
+MOVING = (
+    "from helpers.workshop import publishing; publishing.move_sliders(); "
+    "del publishing"
+)
 METADATA = {
     "jupytext": {
         "cell_metadata_filter": "tags,-all",
@@ -37,10 +41,10 @@ METADATA = {
 }
 
 
-def execute(path, **variables):
+def execute(path, *before):
     """Run a .py notebook in its own folder; returns it with its outputs.
 
-    The kernel's environment has the `variables`, too.
+    The kernel runs the lines `before` first.
     """
     notebook = jupytext.read(path)
     NotebookClient(
@@ -53,8 +57,9 @@ def execute(path, **variables):
         extra_arguments=[
             "--IPKernelApp.capture_fd_output=False",
             "--IPKernelApp.log_level=40",
+            *(f"--IPKernelApp.exec_lines={line}" for line in before),
         ],
-    ).execute(env={**os.environ, **variables})
+    ).execute()
     return _clean(notebook, path)
 
 
@@ -80,7 +85,7 @@ def run(path):
 def site(path):
     """Execute `path` for build/site/, where sliders move without a kernel."""
     pages = publishing.titles(_series(path))
-    notebook = execute(path, PRUNING_SITE="1")
+    notebook = execute(path, MOVING)
     html = publishing.page(notebook, path.stem, pages)
     readme = (path.parent.parent / "README.md").read_text(encoding="utf-8")
     front = publishing.front_page(readme, pages)

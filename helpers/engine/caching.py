@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 def cache_folder():
     """Where results are kept: `$PRUNING_CACHE_DIR`, else `.cache` here."""
-    beside = pathlib.Path(__file__).parents[1] / ".cache"
+    beside = pathlib.Path(__file__).parents[2] / ".cache"
     return pathlib.Path(os.environ.get("PRUNING_CACHE_DIR", beside))
 
 

@@ -1,0 +1,156 @@
+"""Zeros that stay: masks on variables, through any optimizer step."""
+
+import numpy as np
+
+from helpers.engine.backend import keras, tf, view
+
+INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # as long as a float
+
+
+class KeepMask(keras.constraints.Constraint):
+    """Zeroes the masked entries of a variable after every optimizer step."""
+
+    def __init__(self, mask):
+        self.bits = keras.Variable(_bits(mask), trainable=False, dtype="int32")
+
+    def __call__(self, w):
+        """Return `w` with all bits cleared where the mask is 0.
+
+        A product with 0 would leave -0.0, which compresses worse, or NaN.
+        """
+        w = tf.convert_to_tensor(w)
+        bits = tf.cast(self.bits, INTEGERS[w.dtype.size])
+        kept = tf.bitwise.bitwise_and(tf.bitcast(w, bits.dtype), bits)
+        return tf.bitcast(kept, w.dtype)
+
+
+def is_held(variable):
+    """Whether a mask is on it."""
+    return isinstance(variable.constraint, KeepMask)
+
+
+def deleted(channels):
+    """From unit number to whether all that is its own is zero."""
+    used = np.zeros(len(channels.held), bool)
+    parts = np.zeros(len(channels.held), int)
+    for label in channels.labels:
+        if label.own:
+            values = np.moveaxis(view(label.variable), label.axis, -1)
+            values = values.reshape(-1, values.shape[-1]).any(axis=0)
+            used[label.units[values]] = True
+            parts[np.unique(label.units)] += 1
+    gone = ~used & (parts > 1)
+    for name, units in channels.given.items():
+        if gone[units].all() and not is_held(channels.kernels[name]):
+            gone[units] = False  # it has started so
+    return gone
+
+
+def own_masks(channels, kept):
+    """Pairs of a variable and its mask, where units are deleted."""
+    pairs = []
+    for label in channels.labels:
+        if label.own and not kept[label.units].all():
+            shape = [1] * len(label.variable.shape)
+            shape[label.axis] = -1
+            mask = kept[label.units].reshape(shape)
+            mask = np.broadcast_to(mask, label.variable.shape)
+            pairs.append((label.variable, mask))
+    return pairs
+
+
+def masked_by(channels, masks):
+    """Pairs of a variable and its mask, for masks by layer name.
+
+    Raises:
+        ValueError: an unknown layer, a mask of the wrong shape or with other
+            values than 0 and 1, units that have to stay.
+    """
+    kept, pairs = np.ones(len(channels.held), bool), []
+    for name, mask in masks.items():
+        mask = _require_mask(channels, name, np.asarray(mask))
+        if mask.ndim == 1:
+            kept[channels.given[name][mask == 0]] = False
+        else:
+            pairs.append((channels.kernels[name], mask))
+    return pairs + own_masks(channels, kept)
+
+
+def hold(model, pairs):
+    """Put masks on variables, beside the zeros that they hold already.
+
+    **Changes `model`.** `pairs` are of a variable and a mask of its shape.
+
+    Raises:
+        ValueError: a constraint or an optimizer that would undo the zeros.
+            Nothing is changed then.
+    """
+    masks = {}
+    for variable, mask in pairs:
+        _, before = masks.get(id(variable), (None, True))
+        masks[id(variable)] = variable, np.logical_and(mask, before)
+    _refuse_undoing(model, [variable for variable, _ in masks.values()])
+    for variable, mask in masks.values():
+        old = variable.constraint
+        if is_held(variable):
+            held = (view(old.bits) == 0) & (view(variable) == 0)
+            old.bits.assign(_bits(mask & ~held))
+        else:
+            variable.constraint = KeepMask(mask)
+            _forget_compiled_step(model)
+        variable.assign(variable.constraint(variable))
+
+
+def _refuse_undoing(model, variables):
+    """Two things would silently give zeros a value: refuse both."""
+    if getattr(getattr(model, "optimizer", None), "use_ema", False):
+        raise ValueError(
+            "This model's optimizer averages weights (`use_ema=True`) and "
+            "would overwrite zeros; compile with `use_ema=False` first."
+        )
+    for variable in variables:
+        constraint = variable.constraint
+        if constraint is not None and not isinstance(constraint, KeepMask):
+            raise ValueError(
+                f"{variable.path!r} has a constraint of its own, "
+                f"{type(constraint).__name__}, which holding zeros would "
+                "replace. Pass a model built without it."
+            )
+
+
+def _bits(mask):
+    """All bits set where a mask is 1."""
+    return -np.asarray(mask).astype(np.int32)
+
+
+def _forget_compiled_step(model):
+    """Make a compiled model see new constraints; else they are ignored."""
+    if model.compiled and model.train_function is not None:
+        model.make_train_function(force=True)
+
+
+def _require_mask(channels, name, mask):
+    if name not in channels.kernels:
+        raise ValueError(
+            f"There is no prunable layer {name!r}; pass masks for "
+            f"{', '.join(channels.kernels)}."
+        )
+    shape = tuple(channels.kernels[name].shape)
+    units = channels.given.get(name, ())
+    if mask.shape not in (shape, (len(units),)):
+        raise ValueError(
+            f"The mask of {name!r} has shape {mask.shape}; pass {shape} "
+            f"for its weights or ({len(units)},) for its units."
+        )
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(
+            f"The mask of {name!r} has other values than 0 and 1; "
+            "pass 1 to keep a weight and 0 to remove it."
+        )
+    why = mask.ndim == 1 and channels.mixed_by(units[mask == 0])
+    if why and name not in channels.outputs:
+        raise ValueError(
+            f"Units of {name!r} have to stay: {why} keeps all of them. Pass a "
+            f"mask of weights, of shape {shape}."
+        )
+    return mask

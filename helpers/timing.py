@@ -1,0 +1,111 @@
+"""Milliseconds of models, timed in turns, with intervals."""
+
+import time
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers import deploying
+from helpers.engine.backend import keras, tf
+from helpers.engine.doors import COUNT, ROWS, SEED, door, one_of
+
+RUNTIMES = "predict", "tf.function", "litert"
+
+
+@door(batch_size=COUNT, x=ROWS)
+def latency(models, x, batch_size, runtime="tf.function", **turns):
+    """Milliseconds per call, for models timed in turns in one run.
+
+    Args:
+        models: one model, or a dict from name to model. The first is what
+            the others' speed-up is measured against. For "litert", a model
+            may be the bytes of a file (see `deploying.convert`).
+        x: images; the first `batch_size` of them are used.
+        runtime: "predict" (Keras' method), "tf.function" (compiled once for
+            this batch) or "litert" (one thread).
+        turns: how often, see `time_in_turns`.
+
+    Returns:
+        DataFrame: one row per model; `ms` is the median over turns and
+        `speed_up` the median of the ratio within turns, each with the 95 %
+        interval of that median.
+    """
+    if len(x) < batch_size:
+        raise ValueError(
+            f"{batch_size} images asked, {len(x)} given in `x`. Pass more "
+            "images, or a lower `batch_size`."
+        )
+    if not isinstance(models, dict):
+        models = {"model": models}
+    batch = np.asarray(x)[:batch_size]
+    calls = {
+        name: compiled(model, batch, runtime) for name, model in models.items()
+    }
+    return summary(time_in_turns(calls, **turns))
+
+
+@door(model=deploying.FILE, batch=ROWS, runtime=one_of(*RUNTIMES))
+def compiled(model, batch, runtime):
+    """A function without arguments that runs `model` on `batch`."""
+    batch = np.ascontiguousarray(batch)
+    file = isinstance(model, bytes | deploying.File)
+    if file and runtime != "litert":
+        raise ValueError(
+            f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
+            "runtime, or the Keras model."
+        )
+    if runtime == "litert":
+        model = model if file else deploying.convert(model)
+        return deploying.runner(model, batch)
+    if runtime == "predict":
+        return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
+    function = tf.function(lambda x: model(x, training=False))
+    tensor = keras.ops.convert_to_tensor(batch, model.inputs[0].dtype)
+    return lambda: keras.tree.flatten(function(tensor))[0].numpy()
+
+
+@door(repeats=COUNT, warm_up=SEED, calls_per_turn=COUNT)
+def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
+    """Time functions A B C A B C ..., so that a slow moment hits them all.
+
+    Returns:
+        DataFrame: milliseconds per call; a column per function, a row per
+        turn. Turns to warm up are left out.
+    """
+    rows = []
+    for _ in range(warm_up + repeats):
+        row = {}
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(calls_per_turn):
+                call()
+            seconds = time.perf_counter() - start
+            row[name] = 1000 * seconds / calls_per_turn
+        rows.append(row)
+    return pd.DataFrame(rows[warm_up:])
+
+
+def summary(turns):
+    """Medians with 95 % intervals of the columns `time_in_turns` returns."""
+    first = turns.iloc[:, 0]
+    return pd.DataFrame(
+        {
+            name: {
+                **_median(turns[name], "ms"),
+                **_median(first / turns[name], "speed_up"),
+            }
+            for name in turns
+        }
+    ).T
+
+
+def _median(values, name):
+    """The median and its interval from order statistics (no normality)."""
+    test = stats.quantile_test(values, p=0.5)
+    interval = test.confidence_interval(0.95)
+    return {
+        name: float(np.median(values)),
+        f"{name}_low": float(interval.low),
+        f"{name}_high": float(interval.high),
+    }

@@ -1,0 +1,1 @@
+"""What makes the series: `python -m helpers.workshop.<name>`."""
