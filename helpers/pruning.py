@@ -22,6 +22,8 @@ from helpers.engine.doors import (
 )
 from helpers.engine.tracing import trace
 
+SCOPE = one_of("layer", "global")
+
 
 @door(model=MODEL)
 def prunable_kernels(model, include_output=False):
@@ -34,7 +36,7 @@ def prunable_kernels(model, include_output=False):
     Raises:
         ValueError: nothing to prune in it.
     """
-    kernels = _kernels(model, include_output)
+    kernels = trace(model).some_kernels(include_output)
     return {name: np.array(view(kernel)) for name, kernel in kernels.items()}
 
 
@@ -59,8 +61,9 @@ def apply_masks(model, masks):
             optimizer (`use_ema`) that would undo the zeros. Nothing is
             changed then.
     """
-    _require_finite(_kernels(model, include_output=True), masks)
-    holding.hold(model, holding.masked_by(trace(model), masks))
+    channels = trace(model)
+    _require_finite(channels.some_kernels(include_output=True), masks)
+    holding.hold(model, holding.masked_by(channels, masks))
 
 
 @door(model=MODEL)
@@ -81,7 +84,8 @@ def zeros_of(model):
     Zeros of kernels are; those of biases and normalizations only where all
     of a unit is zero.
     """
-    kernels, held = _kernels(model, include_output=True), []
+    channels, held = trace(model), []
+    kernels = channels.some_kernels(include_output=True)
     _require_finite(kernels, kernels)
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
@@ -93,7 +97,6 @@ def zeros_of(model):
             )
         elif not mask.all():
             held.append((kernel, mask))
-    channels = trace(model)
     return held + holding.own_masks(channels, ~holding.deleted(channels))
 
 
@@ -102,7 +105,7 @@ def masks_of(model):
     """The masks that a pruned model carries: 0 where a weight is exactly 0."""
     return {
         name: (view(kernel) != 0).view(np.uint8)
-        for name, kernel in _kernels(model, include_output=True).items()
+        for name, kernel in trace(model).some_kernels(True).items()
     }
 
 
@@ -118,9 +121,7 @@ def deleted_units(model):
     return {name: units for name, units in found.items() if units.any()}
 
 
-@door(
-    model=MODEL, sparsity=SPARSITY, scope=one_of("layer", "global")
-)  # fmt: skip
+@door(model=MODEL, sparsity=SPARSITY, scope=SCOPE)
 def prune_weights(model, sparsity, scope="layer"):
     """A copy of `model` without its smallest weights; biases as they were.
 
@@ -159,10 +160,9 @@ def prune_units(model, sparsity, spare=()):
     Raises:
         ValueError: no unit may go, or a layer would lose its last one.
     """
-    _kernels(model, include_output=True)  # or refuse a model without any
     channels = trace(model)
     kept, scores = np.ones(len(channels.held), bool), _unit_norms(channels)
-    families = channels.families(_require_known(channels, spare))
+    families = channels.families(spare)
     if not families:
         why = ", ".join(channels.left_out(units=True)) or "all are spared"
         raise ValueError(
@@ -227,23 +227,6 @@ def masked(model, masks):
     return copy
 
 
-def _kernels(model, include_output):
-    channels = trace(model)
-    kernels = channels.prunable(include_output)
-    if not channels.kernels:
-        raise ValueError(
-            f"Model {model.name!r} has no layer with a kernel to prune; its "
-            f"layers are {[type(x).__name__ for x in model.layers]}. Pass "
-            "e.g. `networks.mlp()`."
-        )
-    if not kernels:
-        raise ValueError(
-            f"Model {model.name!r} has only an output layer. "
-            "Pass `include_output=True` to prune that one."
-        )
-    return kernels
-
-
 def _unit_norms(channels):
     """The L2 norm of each unit over all the kernels that give it."""
     squares = np.zeros(len(channels.held))
@@ -262,15 +245,6 @@ def _require_finite(kernels, names):
                 "ranked. Check the training that made them (a learning rate "
                 "too high?)."
             )
-
-
-def _require_known(channels, spare):
-    if unknown := sorted(set(spare) - set(channels.given)):
-        raise ValueError(
-            f"`spare` names layers with units; got {unknown}. Pass some of "
-            f"{', '.join(channels.given)}."
-        )
-    return spare
 
 
 def _say(left_out):

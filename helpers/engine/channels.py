@@ -68,6 +68,22 @@ class Channels:
             if include_output or name not in self.outputs
         }
 
+    def some_kernels(self, include_output=False):
+        """The same, if there are any; else a ValueError that says why not."""
+        found = self.prunable(include_output)
+        if not self.kernels:
+            layers = ", ".join(map(str, self.steps)) or "none"
+            raise ValueError(
+                "The model has no layer with a kernel to prune; its layers "
+                f"are {layers}. Pass e.g. `networks.mlp()`."
+            )
+        if not found:
+            raise ValueError(
+                "The model has only an output layer. Pass "
+                "`include_output=True` to prune that one."
+            )
+        return found
+
     def hidden(self):
         """From layer name to the units that it gives, without the outputs'."""
         return {n: self.given[n] for n in self.prunable() if n in self.given}
@@ -77,6 +93,12 @@ class Channels:
 
         Without those that have to stay, or are of a layer to `spare`.
         """
+        self.some_kernels(include_output=True)
+        if unknown := sorted(set(spare) - set(self.given)):
+            raise ValueError(
+                f"`spare` names layers with units; got {unknown}. Pass some "
+                f"of {', '.join(self.given)}."
+            )
         stays, owners = self.held.copy(), {}
         for name in spare:
             stays[self.given[name]] = True
