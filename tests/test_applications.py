@@ -1,0 +1,54 @@
+"""The networks that Keras itself brings are pruned by groups and cut exactly.
+
+With random weights and statistics, on small images: nothing is downloaded.
+Three of them for every change, the others in `make deep`.
+"""
+
+import networks_of_all_kinds as kinds
+import numpy as np
+import pytest
+
+from helpers import compacting, pruning
+from helpers.engine.backend import keras
+
+NAMES = ["ResNet50", "MobileNetV2", "VGG16"]
+OTHERS = [
+    "ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0",
+    "InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV3Small",
+    "NASNetMobile", "ResNet50V2", "VGG19", "Xception",
+]  # fmt: skip
+SIDES = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71,
+         "NASNetMobile": 224}  # fmt: skip
+
+
+def network(name):
+    side = SIDES.get(name, 64)
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(side, side, 3), classifier_activation=None
+    )
+    random = np.random.default_rng(0)
+    for variable in model.variables:  # gentler than normal: 50 layers and more
+        if "variance" in variable.path or "gamma" in variable.path:
+            variable.assign(0.5 + random.random(variable.shape))
+        elif "kernel" not in variable.path and variable.dtype == "float32":
+            variable.assign(0.1 * random.normal(size=variable.shape))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize(
+    "name",
+    [*NAMES, *(pytest.param(name, marks=pytest.mark.deep) for name in OTHERS)],
+)
+def test_any_share_of_each_group_is_cut_exactly(name):
+    model = network(name)
+    x, size = kinds.rows(model, 2), model.count_params()
+    for sparsity in (0.25, 0.5, 0.75):
+        pruned = pruning.prune_units(model, sparsity)
+        small = compacting.compact(pruned)
+        expected = kinds.outputs(pruned, x)
+        gap = np.abs(expected - kinds.outputs(small, x)).max()
+        assert np.ptp(expected, axis=0).max() > 0  # it depends on the images
+        assert gap <= 1e-5 * np.abs(expected).max()
+        assert small.count_params() < size
+        size = small.count_params()
