@@ -137,6 +137,12 @@ def _layers(fits, each, advice):
     )
 
 
+def _number(fits, expected, example):
+    return Kind(
+        lambda v: is_number(v) and fits(v), expected, f"Pass e.g. {example}."
+    )
+
+
 def _as_fraction(value):
     if is_number(value) and 1 < value < 100:
         return f"To remove {value} %, pass {value / 100:g}."
@@ -148,26 +154,12 @@ SPARSITY = Kind(
     "the fraction to remove, in [0, 1)",
     _as_fraction,
 )
-FRACTION = Kind(
-    lambda value: is_number(value) and 0 <= value <= 1,
-    "a share, in [0, 1]",
-    "Pass e.g. 0.5.",
-)
+FRACTION = _number(lambda v: 0 <= v <= 1, "a share, in [0, 1]", "0.5")
+RATE = _number(lambda v: v > 0, "a number above 0", "1e-3")
+LEVEL = _number(lambda v: v >= 0, "a number, at least 0", "0.05")
 COUNT = Kind(is_count, "a whole number, at least 1", "Pass e.g. 100.")
 SEED = Kind(
-    lambda value: is_count(value, 0),
-    "a whole number, at least 0",
-    "Pass e.g. 0.",
-)
-RATE = Kind(
-    lambda value: is_number(value) and value > 0,
-    "a number above 0",
-    "Pass e.g. 1e-3.",
-)
-LEVEL = Kind(
-    lambda value: is_number(value) and value >= 0,
-    "a number, at least 0",
-    "Pass e.g. 0.05.",
+    lambda v: is_count(v, 0), "a whole number, at least 0", "Pass e.g. 0."
 )
 LAYERS = _layers(
     are_numbers, "real numbers", "Pass e.g. `pruning.prunable_kernels(model)`."
@@ -185,7 +177,7 @@ UNITS = _layers(
 )
 ROWS = Kind(
     are_numbers,
-    "an array of numbers, one row or more",
+    "an array of numbers, a row or more",
     "Pass e.g. `split.x_test`.",
 )
 FUNCTION = Kind(callable, "a function", "Pass one, without calling it.")
