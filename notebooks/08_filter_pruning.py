@@ -25,7 +25,7 @@ import pandas as pd
 
 from helpers import (
     checking, compacting, datasets, masking, measuring, networks, plotting,
-    pruning, sliders, staging, studying, timing, training,
+    pruning, sliders, studying, timing, training,
 )  # fmt: skip
 
 # %% [markdown]
@@ -370,20 +370,19 @@ checking.claim(
 #
 # Where does the rest go? We time each **stage** by itself, in LiteRT and for
 # 100 images: a layer with a kernel and all that follows up to the next one.
-# `staging.stages` cuts the network there, for pruning and compacting too.
 # *Which stage does the most MACs per millisecond?*
 
 
 # %% tags=["nbval-ignore-output"]
 def alone(network, x):
     """By stage: a function that runs it, and its MACs."""
-    entry, *stages = staging.stages(network)
-    calls, work, first = {}, {}, entry
-    for stage in stages:
-        part = keras.Sequential([keras.Input(x.shape[1:]), *first, *stage])
-        calls[stage[0].name] = timing.compiled(part, x, "litert")
-        work[stage[0].name] = measuring.counts(part)["macs"]
-        x, first = np.array(part(x)), []
+    layers, calls, work, first = network.layers, {}, {}, 0
+    starts = [n for n, y in enumerate(layers) if hasattr(y, "kernel")]
+    for start, end in zip(starts, [*starts[1:], len(layers)], strict=True):
+        part = keras.Sequential([keras.Input(x.shape[1:]), *layers[first:end]])
+        calls[layers[start].name] = timing.compiled(part, x, "litert")
+        work[layers[start].name] = measuring.counts(part)["macs"]
+        x, first = np.array(part(x)), end
     return calls, work
 
 
