@@ -16,10 +16,10 @@ from helpers import (
     datasets,
     measuring,
     pruning,
-    sliders,
     training,
 )
-from helpers.workshop import building  # fmt: skip
+from helpers.engine import explorer
+from helpers.workshop import building
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "browser-cache"
@@ -242,7 +242,7 @@ def words_of(model, split):
         model, split.x_test[:2000], split.y_test[:2000]
     )
     names = ("accuracy", "weights left", "units left")
-    return [f"{name} {sliders._read(readings[name])}" for name in names]
+    return [f"{name} {explorer._read(readings[name])}" for name in names]
 
 
 def test_weights(run, baseline):
