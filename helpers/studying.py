@@ -2,14 +2,13 @@
 
 import itertools
 import pathlib
-import sys
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from tqdm import tqdm
 
+from helpers.engine.bars import progress
 from helpers.engine.doors import FUNCTION, Kind, door
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
@@ -25,11 +24,6 @@ TABLE = Kind(
     "a table with a row per seed",
     "Pass what `studying.read` or `studying.study` returns.",
 )
-
-
-def progress(items, label, total=None):
-    """A progress bar over `items`, on stdout, where notebooks keep it."""
-    return tqdm(items, label, total, file=sys.stdout, ncols=96, mininterval=0.5)
 
 
 @door(function=FUNCTION)

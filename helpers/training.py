@@ -11,6 +11,7 @@ import pandas as pd
 from helpers import datasets, masking, measuring, networks, pruning
 from helpers.engine import caching, holding
 from helpers.engine.backend import keras, tf
+from helpers.engine.bars import progress
 from helpers.engine.doors import (
     COUNT,
     FINITE,
@@ -23,7 +24,6 @@ from helpers.engine.doors import (
     optional,
 )
 from helpers.fitting import fit
-from helpers.studying import progress
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
 DATASET = dataclasses.replace(

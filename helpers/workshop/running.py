@@ -23,13 +23,13 @@ import pandas as pd
 
 from helpers import datasets
 from helpers.engine.backend import keras, tf
+from helpers.engine.bars import progress
 from helpers.engine.caching import (
     cache_folder,
     one_at_a_time,
     say_not_kept,
     whole,
 )
-from helpers.studying import progress
 
 HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
