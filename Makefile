@@ -57,7 +57,7 @@ deep: $(VENV)/ready alone faults codespace old-pip  ## what takes too long for e
 	$(BIN)/pytest tests -m "" -n 2 --hypothesis-profile=deep
 
 bench: $(VENV)/ready $(PEERS)/ready  ## time the helpers against their peers
-	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/bench.py $(GROUPS)
 
 notebooks: $(VENV)/ready  ## rebuild the stored .ipynb from the .py
 	$(BIN)/python -m helpers.workshop.building store $(NOTEBOOKS)

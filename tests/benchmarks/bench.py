@@ -1,6 +1,7 @@
 """Time the helpers against peers and limits, in turns, on this machine.
 
-`make bench` writes build/benchmarks.json, .md and .png.
+`make bench` writes build/benchmarks.json, .md and .png. `make bench
+GROUPS="halves tracing"` measures some groups of rows and only prints them.
 """
 
 import contextlib
@@ -37,6 +38,7 @@ from helpers import (
     timing,
     training,
 )
+from helpers.engine import tracing as traced
 from helpers.engine.backend import tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,7 +49,8 @@ PACKAGES = {
         "tensorflow-cpu", "tensorflow", "keras", "numpy", "ai-edge-litert",
     ),
     PEERS: (
-        "torch", "tf-keras", "tensorflow-model-optimization", "onnxruntime",
+        "torch", "torch-pruning", "tf-keras", "tensorflow-model-optimization",
+        "onnxruntime",
     ),
 }  # fmt: skip
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -355,6 +358,75 @@ def importing():
     ]  # fmt: skip
 
 
+def halves():
+    """Half of every group of ResNet-50 cut out: against Torch-Pruning."""
+    work, peer = "half of ResNet-50 cut out", "Torch-Pruning"
+    with contextlib.ExitStack() as on:
+        calls = {
+            name: on.enter_context(Worker(python, function))
+            for name, python, function in (
+                ("ours", sys.executable, "ours.half_of_resnet"),
+                (peer, PEERS, "peers.torch_half_of_resnet"),
+            )
+        }
+        turns = timing.time_in_turns(
+            calls, repeats=6, warm_up=1, calls_per_turn=1
+        )
+        left = {name: call() for name, call in calls.items()}
+    seconds = timing.summary(turns / 1000)[["ms", "ms_low", "ms_high"]]
+    unlike = {}
+    for name, python, function in (
+        ("ours", sys.executable, "ours.difference"),
+        (peer, PEERS, "peers.torch_difference"),
+    ):
+        with Worker(python, function) as call:
+            unlike[name] = call()
+    same = f"{work}: outputs against zeros in their place"
+    return [
+        row(work, peer, ratio(turns, "ours", peer), 1.0),
+        *[
+            row(work, f"- ({name})", tuple(seconds.loc[name]), unit=" s")
+            for name in calls
+        ],
+        row(f"{work}: parameters left", peer, left["ours"] / left[peer], 1.0),
+        row(same, "the largest output", unlike["ours"], 1e-5),
+        row(same, f"the largest output ({peer})", unlike[peer]),
+    ]
+
+
+def tracing():
+    """ResNet-50: seconds, and those of a step against ResNet-101's."""
+    models = {f"ResNet-{depth}": ours.resnet(depth) for depth in (50, 101)}
+
+    def anew(model):
+        traced._KNOWN.clear()
+        return traced.trace(model)
+
+    calls = {
+        name: functools.partial(anew, model) for name, model in models.items()
+    }
+    turns = timing.time_in_turns(calls, repeats=6, warm_up=1, calls_per_turn=1)
+    ends = timing.summary(turns / 1000)[["ms", "ms_low", "ms_high"]]
+    small, large = models
+    steps = [len(anew(model).steps) for model in models.values()]
+    each = turns / steps
+    return [
+        row(f"tracing {small}", "-", tuple(ends.loc[small]), unit=" s"),
+        row(f"tracing {large}, time for each of {steps[1]} steps",
+            f"each of {steps[0]} of {small}", ratio(each, large, small), 1.2),
+    ]  # fmt: skip
+
+
+def memory():
+    """What `compact` takes while it halves ResNet-50."""
+    # Memory that is freed goes back at once, so what is taken again counts.
+    freed = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+    work = "ours.memory_of_compact"
+    with Worker(sys.executable, work, **freed) as call:
+        peak = call()
+    return [row("compaction of ResNet-50, memory", "the weights", peak, 3.0)]
+
+
 # What the peers are given
 
 
@@ -485,24 +557,47 @@ def report(rows, about):
     print(text)
 
 
-def main():
-    """All groups, one after the other."""
-    about = machine()
-    split = datasets.load("mnist")
-    model = training.baseline(split)
-    rows = []
-    by_size = {}
+def every_size():
+    """Masks for ever larger layers."""
+    rows, by_size = [], {}
     for size in studying.progress((10**6, 10**7, 10**8), "masks"):
         found, by_size[size] = masks(size)
         rows += found
-    rows += linearity(by_size)
-    groups = (sweeps, slider, compaction, fine_tuning)
-    for group in studying.progress(groups, "groups"):
-        found, _ = group(model, split)
-        rows += found
-    rows += compacted(model, split) + other_runtime(model) + importing()
-    report(rows, about)
+    return rows + linearity(by_size)
+
+
+@functools.cache
+def task():
+    """The trained network that is pruned, and its images."""
+    split = datasets.load("mnist")
+    return training.baseline(split), split
+
+
+GROUPS = {
+    "masks": every_size,
+    "sweeps": lambda: sweeps(*task())[0],
+    "slider": lambda: slider(*task())[0],
+    "compaction": lambda: compaction(*task())[0],
+    "fine_tuning": lambda: fine_tuning(*task())[0],
+    "compacted": lambda: compacted(*task()),
+    "other_runtime": lambda: other_runtime(task()[0]),
+    "importing": importing,
+    "halves": halves,
+    "tracing": tracing,
+    "memory": memory,
+}
+
+
+def main(*names):
+    """All groups, one after the other; or some, whose rows are only shown."""
+    about, rows = machine(), []
+    for name in studying.progress(names or GROUPS, "groups"):
+        rows += GROUPS[name]()
+    if names:
+        print(table(rows))
+    else:
+        report(rows, about)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -26,6 +26,112 @@ def torch_masks(size):
     return run
 
 
+def torch_half_of_resnet():
+    """Torch-Pruning cuts half of every group out of a copy."""
+    model = torch_resnet()
+
+    def run():
+        small, groups = _halved(model)
+        for group in groups:
+            group.prune()
+        return sum(weights.numel() for weights in small.parameters())
+
+    return run
+
+
+def torch_difference():
+    """Of outputs to those with zeros instead, relative to the largest."""
+    import torch
+
+    masked = torch_resnet()
+    small, groups = _halved(masked)
+    names = {layer: name for name, layer in small.named_modules()}
+    for group in groups:
+        for part, units in group:
+            name = names.get(part.target.module)
+            if name and part.handler.__name__ == "prune_out_channels":
+                for weights in masked.get_submodule(name).parameters():
+                    weights.data[units] = 0
+        group.prune()
+
+    def run():
+        images = torch.randn(8, 3, 64, 64)
+        with torch.no_grad():
+            given, expected = small(images), masked(images)
+        return float((given - expected).abs().max() / expected.abs().max())
+
+    return run
+
+
+def _halved(model):
+    """A copy, and the groups of what is to be cut out of it, one by one."""
+    import copy
+
+    import torch
+    import torch_pruning
+
+    small = copy.deepcopy(model)
+    pruner = torch_pruning.BasePruner(
+        small, torch.zeros(1, 3, 64, 64),
+        torch_pruning.importance.GroupMagnitudeImportance(),
+        pruning_ratio=0.5, ignored_layers=[small.fc],
+    )  # fmt: skip
+    return small, pruner.step(interactive=True)
+
+
+def torch_resnet(depths=(3, 4, 6, 3)):
+    """ResNet-50 with the biases and strides that it has in Keras.
+
+    The statistics in its normalizations are random.
+    """
+    from torch import nn
+
+    def convolution(inputs, filters, side, stride=1):
+        return nn.Sequential(
+            nn.Conv2d(inputs, filters, side, stride, padding=side // 2),
+            nn.BatchNorm2d(filters, eps=1.001e-5, momentum=0.01),
+        )
+
+    class Block(nn.Module):
+        def __init__(self, inputs, filters, stride, shortcut):
+            super().__init__()
+            self.first = convolution(inputs, filters, 1, stride)
+            self.second = convolution(filters, filters, 3)
+            self.third = convolution(filters, 4 * filters, 1)
+            self.shortcut = nn.Identity()
+            if shortcut:
+                self.shortcut = convolution(inputs, 4 * filters, 1, stride)
+
+        def forward(self, x):
+            y = self.second(self.first(x).relu()).relu()
+            return (self.third(y) + self.shortcut(x)).relu()
+
+    class ResNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            stem = convolution(3, 64, 7, 2)
+            layers, inputs = [stem, nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+            for stage, depth in enumerate(depths):
+                for number in range(depth):
+                    filters, first = 64 * 2**stage, number == 0
+                    stride = 2 if first and stage else 1
+                    layers.append(Block(inputs, filters, stride, first))
+                    inputs = 4 * filters
+            self.features = nn.Sequential(*layers)
+            self.fc = nn.Linear(inputs, 1000)
+
+        def forward(self, x):
+            return self.fc(self.features(x).mean((2, 3)))
+
+    model = ResNet().eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for values in layer.state_dict().values():
+                if values.ndim:
+                    values.uniform_(0.5, 1.5)
+    return model
+
+
 def torch_fine_tuning(folder, fused=""):
     """`torch.nn.utils.prune` with our masks, and a plain loop with Adam."""
     import torch

@@ -14,11 +14,15 @@ HERE = pathlib.Path(__file__).parent
 
 
 class Worker:
-    """`Worker(python, "peers.torch_masks", 10**6)()` runs the work once."""
+    """`Worker(python, "peers.torch_masks", 10**6)()` runs the work once.
 
-    def __init__(self, python, work, *arguments):
+    Keywords go to the environment of the process.
+    """
+
+    def __init__(self, python, work, *arguments, **environment):
         self.process = subprocess.Popen(
             [python, HERE / "worker.py", work, *map(str, arguments)],
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
