@@ -39,7 +39,7 @@ def deleted(channels):
             values = values.reshape(-1, values.shape[-1]).any(axis=0)
             used[label.units[values]] = True
             parts[np.unique(label.units)] += 1
-    gone = ~used & (parts > 1)
+    gone = ~used & (parts > 0)
     for name, units in channels.given.items():
         if gone[units].all() and not is_held(channels.kernels[name]):
             gone[units] = False  # it has started so
