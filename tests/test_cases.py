@@ -381,3 +381,11 @@ def test_bytes_are_cast_to_what_the_model_takes():
         for kind in ("uint8", "float32")
     ]
     assert np.array_equal(*(next(iter(s.values())) for s in scores))
+
+
+def test_averages_are_refused_under_a_scaled_loss_too():
+    model = sequence(L.Dense(8, name="a"), L.Dense(3))
+    averaging = keras.optimizers.Adam(use_ema=True)
+    model.compile(keras.optimizers.LossScaleOptimizer(averaging), "mse")
+    with pytest.raises(ValueError, match="use_ema"):
+        pruning.apply_masks(model, {"a": np.arange(8) > 3})

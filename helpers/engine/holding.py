@@ -103,7 +103,9 @@ def hold(model, pairs):
 
 def _refuse_undoing(model, variables):
     """Two things would silently give zeros a value: refuse both."""
-    if getattr(getattr(model, "optimizer", None), "use_ema", False):
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(optimizer, "use_ema", False):
         raise ValueError(
             "This model's optimizer averages weights (`use_ema=True`) and "
             "would overwrite zeros; compile with `use_ema=False` first."
