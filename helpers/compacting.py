@@ -51,16 +51,19 @@ def _constants(trace):
     tensors = trace.nothing()
     constant = {n: np.zeros(x.shape[-1], bool) for n, x in tensors.items()}
     uses = collections.Counter(id(step.layer) for step in trace.steps)
+    fixed = all(None not in shape[1:] for shape, _ in trace.inputs.values())
     found = {}
     for step in trace.steps:
         places = [constant[n] for n in step.takes]
         values = [tensors[n] for n in step.takes]
         if step.kernel is not None:
-            alone = uses[id(step.layer)] == 1
-            found[step] = places[0], _made_up_for(step, values[0], alone)
+            can = fixed and uses[id(step.layer)] == 1 and step.folds()
+            found[step] = places[0], _made_up_for(values[0], can)
         made = map(np.asarray, step.run(tensors))
         same = step.constant(places, values)
         for n, places, value in zip(step.makes, same, made, strict=True):
+            if places.shape != value.shape[-1:]:  # the last axis has no units
+                places = np.zeros(value.shape[-1:], bool)
             constant[n] = places
             tensors[n] = np.where(places, value, np.zeros_like(value))
     if all(constant[n].all() for n in trace.results):
@@ -68,12 +71,11 @@ def _constants(trace):
     return found
 
 
-def _made_up_for(step, values, alone):
+def _made_up_for(values, foldable):
     """The value at each place, NaN where it cannot be added to the biases."""
     values = values.reshape(-1, values.shape[-1]).astype(np.float64)
     even = np.isclose(values, values[0], rtol=1e-6).all(axis=0)
-    fixed = None not in step.shapes[0][1:]
-    can = (even & step.folds() & alone & fixed) | ~values.any(axis=0)
+    can = (even & foldable) | ~values.any(axis=0)
     return np.where(can, values[0], np.nan)
 
 

@@ -142,12 +142,15 @@ def _outputs(model, x):
     endings.require_one_output(model)
     several = len(model.inputs) > 1
     x = list(map(np.asarray, x)) if several else np.asarray(x)
-    parts = []
+    graph, parts = getattr(model, "_functional", model), []
     for rows in trace(model).feed(x, _at_once(model, x)):
         rows = list(rows.values())
-        said = model(rows if several else rows[0], training=False)
+        rows = keras.tree.pack_sequence_as(graph._inputs_struct, rows)
+        said = model(rows, training=False)
         parts.append(keras.ops.cast(*keras.tree.flatten(said), "float32"))
-    return np.concatenate(parts), 0.5 * endings.gives_probabilities(model)
+    outputs = np.concatenate(parts)
+    outputs = outputs.reshape(len(outputs), *(outputs.shape[1:] or (1,)))
+    return outputs, 0.5 * endings.gives_probabilities(model)
 
 
 def _at_once(model, x):

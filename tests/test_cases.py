@@ -97,6 +97,7 @@ class Shifted(L.Layer):
     [
         lambda: L.Dense(6, activation=squashed),
         lambda: L.Lambda(lambda x: 3 * x),
+        lambda: L.Dense(6, activation=lambda x: 3 * x),
         Shifted,
         lambda: L.Activation(squashed),
     ],
@@ -224,3 +225,167 @@ def test_masks_of_one_variable_add_up():
     assert not kernel[:, 0].any()
     assert not kernel[~weights].any()
     assert bias[0] == 0
+
+
+# Networks meant to break this
+
+
+class Reversed(L.Layer):
+    def call(self, x):
+        return keras.ops.flip(x, axis=-1)
+
+
+class Standardized(L.Conv2D):
+    """Keras' own way to change a kernel before it is used."""
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel - keras.ops.mean(kernel))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Reversed,  # of an odd number, halves of the places look the same
+        lambda: L.Lambda(lambda x: x / (x + 0 * x)),  # 0 / 0
+        lambda: L.Masking(),
+        lambda: Standardized(4, 1),
+    ],
+)
+def test_what_cannot_do_with_fewer_units_keeps_them(layer):
+    model = sequence(
+        L.Conv2D(5, 1), layer(), L.Conv2D(4, 2), L.Flatten(), L.Dense(3),
+        shape=(8, 8, 2),
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="keeps 5 units of conv2d"):
+        pruned = pruning.prune_units(random_weights(model), 0.5)
+    assert same(pruned, compacting.compact(pruned), MAPS)
+
+
+def test_an_array_that_spreads_over_one_unit_keeps_two():
+    entry = keras.Input((6,))
+    x = L.Dense(2)(entry) * np.ones(2, "float32")
+    with pytest.raises(ValueError, match=r"multiply.* keeps 2 units"):
+        pruning.prune_units(keras.Model(entry, L.Dense(3)(x)), 0.5)
+
+
+def silent(model, name):
+    """A network in which nothing leads to a layer but its biases."""
+    kernel = random_weights(model).get_layer(name).kernel
+    kernel.assign(np.zeros(kernel.shape))
+    return model
+
+
+def test_constants_are_those_of_predictions():
+    """Though the layer was called with training=True; nothing changes."""
+    entry = keras.Input((6,))
+    x = L.Dense(8, "sigmoid", name="hidden")(entry)
+    x = L.Concatenate()([L.BatchNormalization()(x, training=True), entry])
+    model = silent(keras.Model(entry, L.Dense(3)(x)), "hidden")
+    before = [v.numpy() for v in model.variables]
+    small = compacting.compact(model)
+    assert small.get_layer("hidden").units == 1
+    assert same(model, small)
+    assert all(map(np.array_equal, before, model.variables))
+
+
+def test_constants_of_any_size_stay():
+    """A sum over positions depends on how many there are."""
+    entry = keras.Input((None, 6))
+    x = L.Conv1D(8, 1, activation="sigmoid", name="hidden")(entry)
+    x = keras.ops.sum(L.Concatenate()([x, entry]), axis=1)
+    model = silent(keras.Model(entry, L.Dense(3)(x)), "hidden")
+    for positions in (3, 20):
+        x = np.random.default_rng(0).random((4, positions, 6))
+        assert same(model, compacting.compact(model), x)
+
+
+def test_a_bias_over_two_axes_is_nobodys():
+    model = sequence(
+        L.EinsumDense("abc,cd->abd", (7, 8), bias_axes="bd"), L.Flatten(),
+        L.Dense(6, name="free"), L.Dense(3), shape=(7, 4),
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="left out: einsum_dense"):
+        pruned = pruning.prune_units(model, 0.5)
+    assert list(pruning.deleted_units(pruned)) == ["free"]
+
+
+def test_masks_pass_normalizations():
+    model = sequence(
+        L.Embedding(20, 6, mask_zero=True), L.Dense(8), L.BatchNormalization(),
+        L.GlobalAveragePooling1D(), L.Dense(8), L.Dense(3), shape=(7,),
+        dtype="int32",
+    )  # fmt: skip
+    words = np.random.default_rng(0).integers(1, 20, (9, 7))
+    pruned = pruning.prune_units(random_weights(model), 0.5)
+    assert same(pruned, compacting.compact(pruned), words)
+
+
+def test_masks_cost_an_attention_nothing():
+    entry, attention = keras.Input((5, 6)), L.MultiHeadAttention(4, 3)
+    few = entry[:, :3]
+    x = attention(entry, few, attention_mask=few[:, None, :, 0] > 0)
+    macs = measuring.counts(keras.Model(entry, x))["macs"]
+    assert macs == 72 * (5 + 3 + 3 + 5) + 2 * 5 * 3 * 12
+
+
+def test_one_number_a_row_is_an_output():
+    entry = keras.Input((6,))
+    x = L.Dense(1)(L.Dense(8, "relu")(entry))
+    model = random_weights(keras.Model(entry, x[:, 0]))
+    pruned = pruning.prune_units(model, 0.5)
+    assert np.allclose(pruned(X), compacting.compact(pruned)(X), atol=1e-5)
+    labels = np.asarray(pruned(X)) > 0
+    assert measuring.accuracy(pruned, X, labels.astype(int)) == 1
+
+
+def test_a_weight_of_two_layers_is_refused():
+    entry, dense = keras.Input((7, 4)), L.Dense(4, name="both")
+    x = dense(L.TimeDistributed(dense, name="time")(entry))
+    with pytest.raises(ValueError, match=r"a weight of 'both' and of 'time'"):
+        pruning.copy_of(keras.Model(entry, x))
+
+
+def test_nested_models_get_smaller_entries():
+    """Called on a dict, they take its tensors by name."""
+    second, first = keras.Input((4,), name="b"), keras.Input((4,), name="a")
+    x = L.Concatenate()([L.Dense(5, "relu")(second), L.Dense(5)(first)])
+    inner = keras.Model([second, first], x)
+    entry = keras.Input((6,))
+    x = inner({"a": L.Dense(4, "relu")(entry), "b": L.Dense(4)(entry)})
+    model = random_weights(keras.Model(entry, L.Dense(3)(x)))
+    pruned = pruning.prune_units(model, 0.5)
+    assert same(pruned, compacting.compact(pruned))
+
+
+def test_units_without_a_bias_are_deleted_units():
+    model = sequence(L.Dense(8, use_bias=False, name="a"), L.Dense(3))
+    pruned = pruning.prune_units(model, 0.5)
+    assert pruning.deleted_units(pruned)["a"].sum() == 4
+
+
+def test_what_keeps_a_state_gets_its_rows():
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(4, 7, 3)), L.LSTM(5, stateful=True),
+         L.Dense(8), L.Dense(3)]
+    )  # fmt: skip
+    before = [v.numpy() for v in model.variables]
+    assert list(compacting.live_units(model).values()) == [8]
+    assert all(map(np.array_equal, before, model.variables))
+
+
+def test_bytes_are_cast_to_what_the_model_takes():
+    model = sequence(L.Conv2D(4, 3), L.Flatten(), L.Dense(3), shape=(8, 8, 2))
+    images = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 2))
+    scores = [
+        pruning.activation_scores(model, images.astype(kind))
+        for kind in ("uint8", "float32")
+    ]
+    assert np.array_equal(*(next(iter(s.values())) for s in scores))
+
+
+def test_averages_are_refused_under_a_scaled_loss_too():
+    model = sequence(L.Dense(8, name="a"), L.Dense(3))
+    averaging = keras.optimizers.Adam(use_ema=True)
+    model.compile(keras.optimizers.LossScaleOptimizer(averaging), "mse")
+    with pytest.raises(ValueError, match="use_ema"):
+        pruning.apply_masks(model, {"a": np.arange(8) > 3})

@@ -63,8 +63,10 @@ class _Scale(Step):
 
     def number(self, trace):
         # Without gamma, a deleted unit would leave as 0 - moving mean.
-        layer, (units,) = self.layer, self.reads
+        layer, (units, *masks) = self.layer, self.reads
         first, own = trace.first_use(self), []
+        for mask in masks:
+            trace.hold(mask, str(self))
         if isinstance(layer, L.BatchNormalization):
             scale = layer.moving_mean if layer.gamma is None else layer.gamma
             own = [id(scale), id(layer.beta)]
@@ -139,7 +141,10 @@ class _ByUnit(Step):
 
     @classmethod
     def claims(cls, layer, shapes):
-        return not getattr(layer, "weights", ())
+        # A Masking tells what follows where all units are one value.
+        return not (
+            getattr(layer, "weights", ()) or isinstance(layer, L.Masking)
+        )
 
     def number(self, trace):
         many = [u for u in self.reads if len(u) == self.sizes[0]]
@@ -185,3 +190,4 @@ def _laid_out(places, size):
 
 BEFORE = (_Depthwise,)  # of the convolutions, which would claim it
 KINDS = _Scale, _Concatenated, _Rearranged, _ByUnit
+FOREIGN = (_ByUnit,)

@@ -39,6 +39,7 @@ class Channels:
         why: from unit number to what holds it, or None.
         inputs: from tensor number to shape and type of what goes in.
         results: numbers of the tensors that come out.
+        entries: from the `id` of a nested model's input to its units.
     """
 
     steps: list
@@ -48,6 +49,7 @@ class Channels:
     why: np.ndarray
     inputs: dict
     results: list
+    entries: dict
 
     def __post_init__(self):
         """Which units are held; by layer name, the label of those it gives."""
@@ -111,14 +113,20 @@ class Channels:
         return {names: np.array(units) for names, units in found.items()}
 
     def nothing(self):
-        """Zeros for one row of each input, by tensor number."""
-        return {
-            number: np.zeros(
-                [1, *(n or steps.PROBE for n in shape[1:])],
-                bytes if dtype == "string" else dtype,
+        """Zeros for one row of each input, by tensor number.
+
+        Texts have words; what keeps a state gets the rows that it keeps.
+        """
+        found, words = {}, b"a " * steps.PROBE
+        stateful = any(getattr(s.layer, "stateful", False) for s in self.steps)
+        for number, (shape, dtype) in self.inputs.items():
+            rows = shape[0] or 1 if stateful else 1
+            shape = [rows, *(n or steps.PROBE for n in shape[1:])]
+            text = dtype == "string"
+            found[number] = np.full(
+                shape, words if text else 0, None if text else dtype
             )
-            for number, (shape, dtype) in self.inputs.items()
-        }
+        return found
 
     def feed(self, x, rows=256):
         """Inputs by tensor number, some rows of `x` at a time.
@@ -126,7 +134,7 @@ class Channels:
         `x` is one array, or as many as the model has inputs.
         """
         arrays = keras.tree.flatten(x)
-        wanted = [shape for shape, _ in self.inputs.values()]
+        wanted, dtypes = zip(*self.inputs.values(), strict=True)
         got = [np.shape(array) for array in arrays]
         if len(wanted) != len(got) or not all(map(_fits, wanted, got)):
             raise ValueError(
@@ -135,7 +143,8 @@ class Channels:
             )
         for start in range(0, len(arrays[0]), rows):
             parts = [array[start : start + rows] for array in arrays]
-            yield dict(zip(self.inputs, parts, strict=True))
+            cast = map(keras.ops.cast, parts, dtypes)
+            yield dict(zip(self.inputs, cast, strict=True))
 
     def mixed_by(self, units):
         """What holds one of these units, apart from being an output."""
@@ -160,7 +169,7 @@ class Channels:
 
 
 def _fits(wanted, got):
-    pairs = zip(wanted, got, strict=False)
+    pairs = zip(wanted[1:], got[1:], strict=False)
     return len(wanted) == len(got) and all(w in (None, g) for w, g in pairs)
 
 

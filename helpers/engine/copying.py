@@ -1,6 +1,7 @@
 """Build a network anew: the same one, or one with fewer units."""
 
 import tempfile
+import types
 
 import numpy as np
 
@@ -19,18 +20,20 @@ def rebuild(model, kept=None, values=(), changes=None):
             units are cut out of it.
         changes: from the `id` of a layer to what differs in its configuration.
     """
-    changes, keeps = changes or {}, {}
+    changes, keeps, sizes = changes or {}, {}, {}
     if kept is not None:
         found = trace(model)
         changes = {id(s.layer): s.changes(kept) for s in found.steps}
+        sizes = {x: int(kept[u].sum()) for x, u in found.entries.items()}
         for label in found.labels:
             axes = keeps.setdefault(id(label.variable), [])
             axes.append((label.axis, kept[label.units]))
     twins, initializers = {}, []
-    copy = _built(model, twins, changes, initializers)
+    copy = _built(model, twins, {**changes, **sizes}, initializers)
     for layer, name, initializer in initializers:
         setattr(layer, name, initializer)
     values = {id(variable): value for variable, value in values}
+    _refuse_sharing([old for old, _ in twins.values() if not is_graph(old)])
     for old, new in twins.values():
         _carry_over(old, new, keeps, values)
     return copy
@@ -51,17 +54,31 @@ def _built(model, twins, changes, initializers):
             twins[id(layer)] = layer, new
         return twins[id(layer)][1]
 
+    def entry(tensor):
+        *before, last = tensor.shape
+        shape = (*before, changes.get(id(tensor)) or last)
+        name = tensor._keras_history.operation.name
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
+
     if isinstance(model, keras.Sequential):
-        layers = [_same_input(model.inputs[0]), *map(twin, model.layers)]
+        layers = [entry(model.inputs[0]), *map(twin, model.layers)]
         return keras.Sequential(layers, name=model.name)
-    inputs = keras.tree.map_structure(_same_input, model._inputs_struct)
+    inputs = keras.tree.map_structure(entry, model._inputs_struct)
     outputs = model._run_through_graph(inputs, operation_fn=twin)
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _same_input(tensor):
-    name = tensor._keras_history.operation.name
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
+def _refuse_sharing(layers):
+    """What two layers have together, each would have alone in a copy."""
+    owners = {}
+    for layer in layers:
+        for weight in layer.weights:
+            if owners.setdefault(id(weight), layer) is not layer:
+                raise ValueError(
+                    f"{weight.path!r} is a weight of {layer.name!r} and of "
+                    f"{owners[id(weight)].name!r}, too. Pass a model in "
+                    "which one layer is called twice instead."
+                )
 
 
 def _same_layer(layer, changes):
@@ -70,21 +87,29 @@ def _same_layer(layer, changes):
     Functions that it holds are alive here, whether or not Keras knows them.
     What has no weights and cannot be made anew is used again.
     """
-    functions = {
+    parts = [*layer._flatten_layers()]
+    held = [value for part in parts for value in vars(part).values()]
+    alive = {
         value.__name__: value
-        for value in vars(layer).values()
-        if callable(value) and hasattr(value, "__name__")
+        for value in (*map(type, parts), *held)
+        if isinstance(value, type | types.FunctionType)
     }
     try:
-        with keras.saving.custom_object_scope(functions):
-            return type(layer).from_config({**layer.get_config(), **changes})
+        config = layer.get_config()
+        functions = {
+            key: value
+            for key, value in vars(layer).items()
+            if key in config and isinstance(value, types.FunctionType)
+        }
+        with keras.saving.custom_object_scope(alive):
+            return type(layer).from_config({**config, **functions, **changes})
     except Exception as error:  # whatever a reader's layer does
         if not layer.weights:
             return layer
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
-            f"anew from its configuration ({error}). Give it a `get_config` "
-            "that returns all arguments of its `__init__`."
+            f"anew from its configuration ({error!s:.99}). Give it a "
+            "`get_config` that returns all arguments of its `__init__`."
         ) from error
 
 

@@ -39,7 +39,7 @@ def deleted(channels):
             values = values.reshape(-1, values.shape[-1]).any(axis=0)
             used[label.units[values]] = True
             parts[np.unique(label.units)] += 1
-    gone = ~used & (parts > 1)
+    gone = ~used & (parts > 0)
     for name, units in channels.given.items():
         if gone[units].all() and not is_held(channels.kernels[name]):
             gone[units] = False  # it has started so
@@ -103,7 +103,9 @@ def hold(model, pairs):
 
 def _refuse_undoing(model, variables):
     """Two things would silently give zeros a value: refuse both."""
-    if getattr(getattr(model, "optimizer", None), "use_ema", False):
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(optimizer, "use_ema", False):
         raise ValueError(
             "This model's optimizer averages weights (`use_ema=True`) and "
             "would overwrite zeros; compile with `use_ema=False` first."

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from helpers.engine.backend import keras, view
-from helpers.engine.steps import Step, works_by_unit
+from helpers.engine.steps import Step, arguments, works_by_unit
 
 L = keras.layers
 CONVOLUTIONS = L.Conv1D, L.Conv2D, L.Conv3D
@@ -17,7 +17,8 @@ class _Whole(Step):
 
     @classmethod
     def claims(cls, layer, shapes):
-        return isinstance(layer, (L.Embedding, L.EinsumDense, *CONVOLUTIONS))
+        kinds = L.Embedding, L.EinsumDense, L.Dense, *CONVOLUTIONS
+        return isinstance(layer, kinds)
 
     def kernels(self):
         table = getattr(self.layer, "embeddings", None)
@@ -39,7 +40,9 @@ class Reader(Step):
         """With one group, and the units on the last axis."""
         if isinstance(layer, L.EinsumDense):
             read, kernel, out = _equation(layer)
-            return kernel == read[-1] + out[-1] and read[:-1] == out[:-1]
+            flat = layer.bias is None or len(layer.bias.shape) == 1
+            plain = kernel == read[-1] + out[-1] and read[:-1] == out[:-1]
+            return plain and flat
         plain = getattr(layer, "groups", 1) == 1 and channels_last(layer)
         return plain and isinstance(
             layer, (L.Dense, *CONVOLUTIONS, *TRANSPOSED)
@@ -177,9 +180,12 @@ class _Heads(Step):
         return {"num_heads": int(kept[self.heads].sum())}
 
     def macs(self):
+        args, kwargs = arguments(self.node, self.shapes)
+        names = "query", "value", "key"
+        given = dict(zip(names, args, strict=False)) | kwargs
         query, value, key = (
-            _product(self.layer, self.shapes[number][1:-1])
-            for number in (0, 1, -1)
+            _product(self.layer, (given.get(name) or given["value"])[1:-1])
+            for name in names
         )
         kernels = [part.kernel.shape for part in self.parts().values()]
         calls = zip(kernels, (query, key, value, query), strict=True)
@@ -237,3 +243,4 @@ def _product(layer, lengths):
 
 
 KINDS = _Separable, Reader, _Whole, _Heads
+FOREIGN = (_Whole,)  # of layers that Keras does not bring

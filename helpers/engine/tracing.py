@@ -19,8 +19,9 @@ from helpers.engine.backend import keras
 from helpers.engine.channels import Channels, Label
 
 Functional = keras.src.models.functional.Functional
-# The first that claims a layer has it.
+# The first that claims a layer has it. Less is known of a reader's own.
 KINDS = (*carriers.BEFORE, *readers.KINDS, *carriers.KINDS, steps.Step)
+FOREIGN = (*readers.FOREIGN, *carriers.FOREIGN, steps.Step)
 _KNOWN = weakref.WeakKeyDictionary()
 
 
@@ -52,6 +53,7 @@ class _Tracer:
     def __init__(self):
         self._count, self._ties, self._held, self._first = 0, [], [], {}
         self._tensors, self._steps, self._labels, self._kernels = [], [], [], {}
+        self._entries = {}
 
     def fresh(self, count):
         """Numbers for new units."""
@@ -98,6 +100,7 @@ class _Tracer:
             why,
             {n: (x.shape, x.dtype) for n, x in enumerate(specs)},
             results,
+            self._entries,
         )
 
     def _input(self, spec):
@@ -125,11 +128,17 @@ class _Tracer:
         layer, name = node.operation, path + node.operation.name
         if is_graph(layer):
             inner = getattr(layer, "_functional", layer)
+            takes = _ordered(inner, node, takes)
+            for entry, number in zip(inner._inputs, takes, strict=True):
+                units = self._tensors[number].units
+                self.tie(self._entries.setdefault(id(entry), units), units)
             return self._lay_out(inner, takes, f"{name}/")
         inputs = [self._tensors[number] for number in takes]
         specs = _specs(node, [tensor.spec for tensor in inputs])
         shapes = [tensor.spec.shape for tensor in inputs]
-        kind = next(k for k in KINDS if k.claims(layer, shapes))
+        stock = type(layer).__module__.startswith("keras.")
+        kinds = KINDS if stock else FOREIGN
+        kind = next(k for k in kinds if k.claims(layer, shapes))
         step = kind(layer, name, node, takes, inputs, specs)
         first = self.first_use(step)
         step.gives = step.number(self)
@@ -151,6 +160,7 @@ class _Tracer:
         return connected_components(coo_array((ones, ties), shape), False)
 
     def _renumber(self, root):
+        self._entries = {x: root[u] for x, u in self._entries.items()}
         for label in self._labels:
             label.units = root[label.units]
         for step in self._steps:
@@ -160,12 +170,20 @@ class _Tracer:
                 step.heads = root[step.heads]
 
 
+def _ordered(graph, node, takes):
+    """The same tensors in the order in which a nested model takes them."""
+    args, kwargs = steps.arguments(node, takes)
+    given = (*args, *kwargs.values())[0]
+    if isinstance(given, dict) and not isinstance(graph._inputs_struct, dict):
+        given = [given[x.name] for x in graph._inputs]
+    return keras.tree.flatten(given)
+
+
 def _specs(node, given):
     """Shapes of what comes out; those of a nested model may be others."""
     pairs = zip(given, node.input_tensors, strict=True)
     if all(one.shape == other.shape for one, other in pairs):
         return node.outputs
-    found = dict(zip(map(id, node.input_tensors), given, strict=True))
-    args, kwargs = node.arguments.fill_in(found)
+    args, kwargs = steps.arguments(node, given)
     made = node.operation.compute_output_spec(*args, **kwargs)
     return keras.tree.flatten(made)
