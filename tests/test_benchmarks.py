@@ -3,7 +3,9 @@
 import json
 import pathlib
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from helpers import networks
@@ -74,3 +76,29 @@ def test_a_move_of_the_slider_is_timed(bench, split):
     moves, turns = bench.slider(networks.mlp(), split)
     assert len(turns) == 60
     assert [r["unit"] for r in moves] == ["x", " ms"]
+
+
+def test_named_groups_are_only_shown(bench, capsys, tmp_path):
+    bench.main("importing")
+    assert "| import of helpers.masking" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_is_counted_while_it_is_taken(bench):
+    import ours
+
+    def take():
+        numbers = np.ones(10**7)
+        time.sleep(0.2)
+        assert numbers[-1] == 1
+
+    assert ours.peak_of(take) == pytest.approx(8e7, rel=0.3)
+
+
+@pytest.mark.deep
+def test_large_networks_are_halved_and_traced(bench):
+    import ours
+
+    assert ours.half_of_resnet()() == 6_930_920  # as Torch-Pruning leaves
+    assert ours.difference()() < 1e-5
+    assert all(r["measured"] > 0 for r in bench.tracing() + bench.memory())

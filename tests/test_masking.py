@@ -225,6 +225,18 @@ def test_equal_seeds_give_equal_scores(kernels, seed):
         assert np.array_equal(one[name], again[name])
 
 
+@pytest.mark.parametrize("others", [-1, 0, 0.5, 2])
+def test_counts_are_exact_where_a_sample_misleads(others):
+    """Of many scores every fifth tells where the cut is; here it lies."""
+    scores = np.random.default_rng(0).random(40_000)
+    scores[np.arange(scores.size) % 5 > 0] = others
+    for sparsity in (1e-4, 0.15, 0.5, 0.9, 0.9999):
+        mask = masking.layerwise_masks({"a": scores}, sparsity)["a"]
+        lowest = np.argsort(scores, kind="stable")[: num_zeros(mask)]
+        assert num_zeros(mask) == round(sparsity * scores.size)
+        assert not mask[lowest].any()
+
+
 def test_rounding_is_pythons_and_not_floor():
     mask = masking.layerwise_masks({"a": np.arange(10)}, 0.19)["a"]
     assert num_zeros(mask) == 2

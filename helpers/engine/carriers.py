@@ -158,11 +158,15 @@ class _ByUnit(Step):
         return [trace.tie(*many)]
 
     def _works_by_unit(self):
+        # Each tensor once: of x * x, one. Two images have places enough.
         shapes = dict(zip(self.takes, self.shapes, strict=True))
-        numbers = list(shapes)  # each once: of x * x, one
-        full = [[n or PROBE for n in shapes[k]] for k in numbers]
+        rows = 2 if any(shape[2:] for shape in self.shapes) else PROBE
+        full = [
+            [n or (PROBE if axis else rows) for axis, n in enumerate(shape)]
+            for shape in shapes.values()
+        ]
         return works_by_unit(
-            lambda *xs: self.run(dict(zip(numbers, xs, strict=True)))[0], full
+            lambda *xs: self.run(dict(zip(shapes, xs, strict=True)))[0], full
         )
 
     def constant(self, inputs, values):

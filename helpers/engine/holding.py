@@ -87,14 +87,15 @@ def hold(model, pairs):
     """
     masks = {}
     for variable, mask in pairs:
-        _, before = masks.get(id(variable), (None, True))
-        masks[id(variable)] = variable, np.logical_and(mask, before)
+        mask = np.asarray(mask, bool)
+        _, before = masks.get(id(variable), (None, mask))
+        masks[id(variable)] = variable, mask & before
     _refuse_undoing(model, [variable for variable, _ in masks.values()])
     for variable, mask in masks.values():
         old = variable.constraint
         if is_held(variable):
-            held = (view(old.bits) == 0) & (view(variable) == 0)
-            old.bits.assign(_bits(mask & ~held))
+            free = (view(old.bits) != 0) | (view(variable) != 0)
+            old.bits.assign(_bits(mask & free))
         else:
             variable.constraint = KeepMask(mask)
             _forget_compiled_step(model)
