@@ -27,11 +27,30 @@ def network(name):
         weights=None, input_shape=(side, side, 3), classifier_activation=None
     )
     random = np.random.default_rng(0)
-    for variable in model.variables:  # gentler than normal: 50 layers and more
-        if "variance" in variable.path or "gamma" in variable.path:
-            variable.assign(0.5 + random.random(variable.shape))
-        elif "kernel" not in variable.path and variable.dtype == "float32":
-            variable.assign(0.1 * random.normal(size=variable.shape))
+    for variable in model.variables:
+        values = random.normal(size=variable.shape)
+        if "gamma" in variable.path:
+            values = 0.5 + np.abs(values)
+        elif "kernel" not in variable.path:
+            values = 0.01 + 0.1 * np.abs(values)
+        variable.assign(values)
+    return lively(model)
+
+
+def lively(model, kept=1.0):
+    """Let signals pass 50 layers undiminished, where a share of units is left.
+
+    Else outputs would not depend on the images, and every cut would be exact.
+    """
+    for variable in model.variables:
+        if "kernel" in variable.path:
+            columns = variable.numpy().reshape(-1, variable.shape[-1])
+            norm = np.linalg.norm(columns, axis=0) + 1e-9
+            variable.assign(variable / norm * np.sqrt(2 / kept))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # take the statistics of these images
+    model(kinds.rows(model, 8, seed=1)[0], training=True)
     return model
 
 
@@ -44,11 +63,12 @@ def test_any_share_of_each_group_is_cut_exactly(name):
     model = network(name)
     x, size = kinds.rows(model, 2), model.count_params()
     for sparsity in (0.25, 0.5, 0.75):
-        pruned = pruning.prune_units(model, sparsity)
+        pruned = lively(pruning.prune_units(model, sparsity), 1 - sparsity)
         small = compacting.compact(pruned)
         expected = kinds.outputs(pruned, x)
         gap = np.abs(expected - kinds.outputs(small, x)).max()
-        assert np.ptp(expected, axis=0).max() > 0  # it depends on the images
-        assert gap <= 1e-5 * np.abs(expected).max()
+        largest = np.abs(expected).max()
+        assert np.ptp(expected, axis=0).max() > 0.01 * largest  # not constant
+        assert gap <= 1e-5 * largest
         assert small.count_params() < size
         size = small.count_params()
