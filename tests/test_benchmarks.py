@@ -53,6 +53,7 @@ def test_a_target_is_reached_from_its_own_side(bench):
     assert bench.row("work", "peer", 1.0)["reached"] is None
 
 
+@pytest.mark.deep
 def test_groups_run_and_the_report_says_what_they_measured(
     bench, split, tmp_path
 ):
@@ -72,6 +73,7 @@ def test_groups_run_and_the_report_says_what_they_measured(
     assert (tmp_path / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.deep
 def test_a_move_of_the_slider_is_timed(bench, split):
     moves, turns = bench.slider(networks.mlp(), split)
     assert len(turns) == 60
