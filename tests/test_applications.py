@@ -1,7 +1,9 @@
 """The networks that Keras itself brings are pruned by groups and cut exactly.
 
-With random weights and statistics, on small images: nothing is downloaded.
-Three of them for every change, the others in `make deep`.
+With random weights and statistics, on small images: nothing is downloaded. In
+float64, because 50 layers add up rounding: single ones differ by 1e-6 to 2e-5
+of the largest output, by the CPU. Three of them for every change, the others
+in `make deep`.
 """
 
 import networks_of_all_kinds as kinds
@@ -19,6 +21,14 @@ OTHERS = [
 ]  # fmt: skip
 SIDES = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71,
          "NASNetMobile": 224}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_dtype_policy(before)
 
 
 def network(name):
@@ -69,6 +79,6 @@ def test_any_share_of_each_group_is_cut_exactly(name):
         gap = np.abs(expected - kinds.outputs(small, x)).max()
         largest = np.abs(expected).max()
         assert np.ptp(expected, axis=0).max() > 0.01 * largest  # not constant
-        assert gap <= 1e-5 * largest
+        assert gap <= 1e-10 * largest
         assert small.count_params() < size
         size = small.count_params()
