@@ -105,7 +105,9 @@ from helpers.engine import backend
 def test_an_import_that_was_interrupted_can_be_repeated():
     with running() as kernel:
         kernel.interrupt(IMPORT, "in the middle")
-        shown = kernel.run("from helpers.engine import backend; print(backend.tf)")
+        shown = kernel.run(
+            "from helpers.engine import backend; print(backend.tf)"
+        )
         assert shown.startswith("<module 'tensorflow'")
 
 
