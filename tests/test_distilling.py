@@ -120,7 +120,7 @@ def test_the_result_is_a_plain_model_that_can_be_saved(
 
 
 def test_keras_default_loss_is_still_the_wrong_one(trained):
-    """When this fails, notebook 09 has a story to rewrite."""
+    """When this fails, notebook 13 has a story to rewrite."""
     loss = keras.distillation.LogitsDistillation(temperature=3.0)
     logits = np.array([[4.0, -2.0, 1.0]]), np.array([[1.0, 3.0, -1.0]])
     p, q = (softmax(x / 3) for x in logits)

@@ -98,7 +98,7 @@ def compacted(split, seed, sparsity):
 
 @door(student=one_of("cut", "new"))
 def distilled(split, seed, student, taught):
-    """Notebook 09: one shape, cut out or new, with a teacher or without."""
+    """Notebook 13: one shape, cut out or new, with a teacher or without."""
     tuned = _student(split, seed, student, taught)
     file = deploying.convert(tuned, "full int8", split.x_train[:200])
     integers = measuring.accuracy(file, split.x_test, split.y_test)
@@ -129,7 +129,7 @@ def _student(split, seed, student, taught):
 
 @door(method=one_of("dense", "norm", "activation", "random"))
 def filters(split, seed, method, sparsity):
-    """Notebook 08: filters and units pruned, cut out, trained for 300 steps.
+    """Notebook 10: filters and units pruned, cut out, trained for 300 steps.
 
     "norm" and "activation" rank them, "random" draws them; "dense" keeps all.
     """
@@ -147,7 +147,7 @@ def filters(split, seed, method, sparsity):
 
 
 def rounds(split, seed, fraction):
-    """Notebook 06: the same fraction of what is left, six times."""
+    """Notebook 07: the same fraction of what is left, six times."""
     history, _ = training.prune_in_rounds(
         _baseline(split, seed, SMALL),
         split,
@@ -163,7 +163,7 @@ def rounds(split, seed, fraction):
 
 @door(method=one_of("dense", "random", "one-shot", "rounds", "gradual"))
 def equal_steps(split, seed, method, sparsity):
-    """Notebook 06: 2,000 steps, whenever the weights are pruned in them."""
+    """Notebook 07: 2,000 steps, whenever the weights are pruned in them."""
     return _seen(_after_equal_steps(split, seed, method, sparsity), split)
 
 
@@ -199,7 +199,7 @@ SCHEDULES = {
 
 
 def rewinding(split, seed, start_step):
-    """Notebook 06: nine rounds of 20 %, rewound to an early step each time.
+    """Notebook 07: nine rounds of 20 %, rewound to an early step each time.
 
     Control: in some rounds, the same masks on other initial weights.
     """
@@ -245,7 +245,7 @@ def _train_ticket(ticket, split, seed):
 
 
 def frontier(split, seed, compression):
-    """Notebook 06: LeNet-300-100 as small as published ones, from scratch."""
+    """Notebook 07: LeNet-300-100 as small as published ones, from scratch."""
     model = _frontier_network(split.with_validation(), seed, compression)
     seen = _seen(model, split)
     del seen["val_accuracy"]  # it was trained on those images

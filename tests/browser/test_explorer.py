@@ -351,7 +351,7 @@ def test_neurons(run, baseline):
 
 @pytest.mark.deep
 def test_threshold(run):
-    shown = Shown(run("07_threshold_pruning.ipynb"))
+    shown = Shown(run("06_threshold_pruning.ipynb"))
     shown.press("Home")
     shown.wait_for("threshold 0.00")
     assert "parameters left 3,073" in shown.text()
@@ -367,7 +367,7 @@ def test_threshold(run):
 
 @pytest.mark.deep
 def test_filters(run):
-    shown = Shown(run("08_filter_pruning.ipynb"))
+    shown = Shown(run("10_filter_pruning.ipynb"))
     shown.press("Home")
     shown.wait_for("sparsity 0.00")
     before = shown.pictures()
@@ -381,7 +381,7 @@ def test_filters(run):
 
 @pytest.mark.deep
 def test_rounds(run):
-    shown = Shown(run("06_synaptic_pruning.ipynb"))
+    shown = Shown(run("07_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
         shown.choose(fraction)
         shown.press("Home")
@@ -395,7 +395,7 @@ def test_rounds(run):
 
 @pytest.mark.deep
 def test_size_budget(run):
-    page = run("09_quantization_and_distillation.ipynb", seconds=1200)
+    page = run("13_quantization_and_distillation.ipynb", seconds=1200)
     shown = Shown(page)
     for data in ("fashion_mnist", "mnist"):
         shown.choose(data)

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 9. Quantize, distil and deploy
+# # 13. Quantize, distil and deploy
 #
 # > What do pruning, 8-bit integers and a teacher give together?
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 8. Prune filters
+# # 10. Prune filters
 #
 # > Does all this carry over to convolution filters?
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 6. Prune in rounds
+# # 7. Prune in rounds
 #
 # > Does pruning in rounds beat pruning once, and does rewinding find a winning
 # > ticket?

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 7. Prune by a threshold
+# # 6. Prune by a threshold
 #
 # > What does one threshold do to a small classifier on synthetic data?
 #
