@@ -44,6 +44,20 @@ def claim(text, value, measured=None, *, below=None, above=None, within=None):
     return _say(room[worst] > 0, text, f" (≈ {_digits(values[worst])})")
 
 
+def answer(given, measure=None, **bounds):
+    """Judge a reader's answer to an exercise, once there is one.
+
+    Args:
+        given: the answer; `...` says that there is none yet.
+        measure: called with it; returns the number that is to be judged.
+        bounds: `below`, `above` or `within`, see `claim`.
+    """
+    if given is ...:
+        print("Put your answer in place of the dots, and run this cell again.")
+    else:
+        claim("your answer", measure(given) if measure else given, **bounds)
+
+
 def same_outputs(name, model, other, x, tolerance=1e-5):
     """Claim that two networks give the same outputs for the images `x`.
 

@@ -1,16 +1,13 @@
-"""Figures: tables and arrays in, axes out. Nothing is computed here."""
-
-import textwrap
+"""Figures of tidy tables and of arrays, drawn by seaborn; axes come out."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.patches import Circle
 from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
-from helpers.engine import pictures
 
-MARKERS = "osD^vPX*"
 TITLES = {
     "mnist": "digits (MNIST)",
     "fashion_mnist": "clothes (Fashion-MNIST)",
@@ -18,76 +15,203 @@ TITLES = {
 LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
 
 
-def bands(live, seeds, x, hue, col="data", value="accuracy", chance=0.1):
-    """Lines of this run over the bands of other seeds, a panel per `col`.
-
-    A band is where 19 of 20 new seeds are expected, see `studying.band`. A
-    "sparsity" is drawn as what is left, on a logarithmic axis.
+def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
+    """One thin line per seed, and a thick one for this run, or their mean.
 
     Args:
-        live: a Series of accuracies, see `studying.sweep`.
-        seeds: a study, see `studying.read`; seed 0, the live run's, is left
-            out of the bands.
-        x, hue, col: names of columns of the study and of levels of `live`.
-        chance: the accuracy of guessing; a dotted line where it is near.
+        seeds: a study, see `studying.read`.
+        live: a Series by `x`, `hue` and "data", see `studying.sweep`: it is
+            drawn thick, and stands for seed 0.
+        x, y, hue: columns of the study. A "sparsity" is drawn as what is
+            left, on a logarithmic axis; accuracies are drawn in percent.
+        grid: what else `seaborn.relplot` takes, such as `col="data"`.
 
     Returns:
-        The axes, one per panel.
+        The axes, one per panel, by the value of `col`.
     """
-    table = live.rename(value).reset_index()
-    seeds = seeds[seeds["seed"] != 0]
-    common = {"x": x, "y": value, "hue": hue, "hue_order": table[hue].unique()}
-    common["palette"] = sns.color_palette(n_colors=len(common["hue_order"]))
+    grid = {"col": "data", "height": 3.3, **grid}
+    thick = seeds if live is None else live.rename(y).reset_index()
+    if live is not None:
+        seeds = seeds[seeds["seed"] != 0]
+    order = list(thick[hue].unique())
+    common = {"x": x, "y": y, "hue": hue, "hue_order": order}
+    common["palette"] = sns.color_palette(n_colors=len(order))
     with plt.rc_context({"figure.constrained_layout.use": False}):
-        grid = sns.relplot(
-            table, **common, kind="line", style=hue, col=col, markers=True,
-            dashes=False, errorbar=None, height=3.2,
+        drawn = sns.relplot(
+            thick, **common, **grid, kind="line", style=hue, style_order=order,
+            markers=True, dashes=False, errorbar=None,
         )  # fmt: skip
-    grid.figure.set_layout_engine("constrained")
-    sns.move_legend(grid, "outside right center")
-    for name, ax in grid.axes_dict.items():
+    panels = drawn.axes_dict or {None: drawn.ax}
+    for name, ax in panels.items():
+        one = seeds if name is None else seeds[seeds[grid["col"]] == name]
         sns.lineplot(
-            seeds[seeds[col] == name], **common, ax=ax, legend=False,
-            linewidth=0, errorbar=_within_0_and_1,
+            one, **common, ax=ax, legend=False, units="seed", estimator=None,
+            linewidth=1, alpha=0.5,
         )  # fmt: skip
-        if ax.get_ylim()[0] < chance:
-            ax.axhline(chance, color="0.6", linestyle=":", zorder=0)
-        ax.set(title=TITLES.get(name, name), xlabel=x, ylabel=f"test {value}")
-        ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    return _finished(drawn, panels, x, y)
+
+
+def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
+    """Paired differences: a dot per seed, their mean and its 95 % interval.
+
+    Args:
+        gaps: see `studying.gaps`; accuracies are drawn in points.
+        y, x, hue: columns of it.
+        grid: what else `seaborn.catplot` takes, such as `col="data"`.
+
+    Returns:
+        The axes, one per panel, by the value of `col`.
+    """
+    points = gaps.assign(**{y: 100 * gaps[y]})
+    dodge = 0.8 - 0.8 / points[hue].nunique() if hue else False
+    common = {"x": x, "y": y, "hue": hue}
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        drawn = sns.catplot(
+            points, **common, **{"height": 3.3, **grid}, kind="point",
+            linestyle="none", errorbar=studying.t_interval, capsize=0.1,
+            dodge=dodge, markersize=5, err_kws={"linewidth": 1.5},
+        )  # fmt: skip
+    panels = drawn.axes_dict or {None: drawn.ax}
+    for name, ax in panels.items():
+        one = points if name is None else points[points[grid["col"]] == name]
+        sns.stripplot(
+            one, **common, dodge=bool(hue), ax=ax, legend=False,
+            alpha=0.5, size=3, jitter=False,
+        )  # fmt: skip
+        ax.axhline(0, color="0.4", linestyle=":", zorder=0)
+        if x == "sparsity":
+            left = [f"{100 - 100 * s:.3g} %" for s in sorted(set(points[x]))]
+            ax.set_xticks(range(len(left)), left)
+    x = "weights left" if x == "sparsity" else x
+    return _finished(drawn, panels, x, "difference, points")
+
+
+def _finished(drawn, panels, x, y, chance=0.1):
+    """Titles in words, percent, what is left, chance level; the axes."""
+    drawn.figure.set_layout_engine("constrained")
+    if drawn.legend:
+        sns.move_legend(drawn, "outside right center")
+    for name, ax in panels.items():
+        ax.set(title=TITLES.get(name, name or ""), xlabel=x, ylabel=y)
+        if "accuracy" in y:
+            ax.set_ylabel(f"test {y.replace('_', ' ')}")
+            ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+            if ax.get_ylim()[0] < 2 * chance:
+                ax.axhline(chance, color="0.6", linestyle=":", zorder=0)
         if x == "sparsity":
             show_what_is_left(ax)
-    caption(ax, studying.describe(studying.band(seeds, [x, hue, col], value)))
-    return grid.axes.ravel()
-
-
-def differences(table, ax=None):
-    """Paired differences with their intervals, and zero marked.
-
-    `table` is what `studying.paired` returns; one row is one line.
-    """
-    ax = ax or plt.subplots()[1]
-    labels = [", ".join(map(str, np.atleast_1d(row))) for row in table.index]
-    ends = table["mean"] - table["low"], table["high"] - table["mean"]
-    ax.errorbar(table["mean"], labels, xerr=ends, fmt="o", capsize=3)
-    ax.axvline(0, color="0.6", linestyle=":", zorder=0)
-    ax.invert_yaxis()
-    ax.set(xlabel="difference within seeds, 95 % interval")
-    return ax
+    return panels
 
 
 def show_what_is_left(ax, of="weights"):
     """Label an axis of sparsities by what is left, and spread its end."""
     there = lambda sparsity: -np.log(np.maximum(1 - sparsity, 1e-9))  # noqa: E731
     back = lambda height: 1 - np.exp(-height)  # noqa: E731
+    together = ax.get_shared_x_axes().get_siblings(ax)
+    last = max(other.dataLim.x1 for other in together)
     ax.set_xscale("function", functions=(there, back))
     ax.set_xticks(
         [1 - left for left in LEFT], [f"{100 * left:g} %" for left in LEFT]
     )
+    ax.set_xlim(-0.05, 1 - 0.9 * (1 - last))
     ax.set_xlabel(f"{of} left")
 
 
-def _within_0_and_1(values):
-    return np.clip(studying.prediction_interval(values), 0, 1)
+def networks(versions):
+    """Small networks side by side, each above its kernels as matrices.
+
+    Weights are blue below zero and red above; one that is exactly zero is
+    dotted in the network and a cross in the matrix. A unit without weights
+    is hollow.
+
+    Args:
+        versions: from a title to a dict of kernels (inputs, units), in the
+            order of the layers.
+    """
+    every = [k for kernels in versions.values() for k in kernels.values()]
+    largest = max(np.max(np.abs(kernel)) for kernel in every)
+    layers = max(map(len, versions.values()))
+    size = 2.6 * len(versions), 2.4 + 1.3 * layers
+    axes = plt.subplots(
+        1 + layers, len(versions), figsize=size, squeeze=False,
+        height_ratios=[2] + [1] * layers,
+    )[1]  # fmt: skip
+    for (title, kernels), column in zip(versions.items(), axes.T, strict=True):
+        _draw_network(column[0], list(kernels.values()), largest)
+        column[0].set_title(title)
+        for ax, (name, kernel) in zip(column[1:], kernels.items(), strict=True):
+            _matrix(ax, kernel, largest)
+            ax.set_title(
+                f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
+            )
+    return axes
+
+
+def _draw_network(ax, kernels, largest):
+    """Units as circles, from left to right, and an edge for each weight."""
+    sizes = [kernels[0].shape[0], *(k.shape[1] for k in kernels)]
+    places = [np.linspace(-1, 1, n + 2)[1:-1] * n / max(sizes) for n in sizes]
+    colours = plt.get_cmap("RdBu_r")
+    for layer, kernel in enumerate(kernels):
+        for (start, end), weight in np.ndenumerate(kernel):
+            ends = -places[layer][start], -places[layer + 1][end]
+            style = {"color": "0.75", "linestyle": ":", "linewidth": 0.6}
+            if weight:
+                strength = abs(weight) / largest
+                shade = 0.5 + np.sign(weight) * (0.2 + 0.3 * strength)
+                style = {"color": colours(shade)}
+                style["linewidth"] = 0.8 + 2.5 * strength
+            ax.plot([layer, layer + 1], ends, zorder=1, **style)
+    for layer, ys in enumerate(places):
+        into = np.any(kernels[layer - 1], axis=0) if layer else True
+        alive = into | np.zeros(len(ys), bool)
+        for y, lives in zip(-ys, alive, strict=True):
+            face, line = ("0.25", "-") if lives else ("white", ":")
+            ax.add_patch(
+                Circle((layer, y), 0.09, fc=face, ec="0.25", ls=line, zorder=2)
+            )
+    ax.set(aspect="equal", xlim=(-0.2, len(kernels) + 0.2), ylim=(-1, 1))
+    ax.axis("off")
+
+
+def _matrix(ax, kernel, largest):
+    """A kernel as a signed heat map, exact zeros crossed out."""
+    sns.heatmap(
+        kernel, ax=ax, cmap="RdBu_r", center=0, vmin=-largest, vmax=largest,
+        cbar=False, square=True, linewidths=0.5, linecolor="0.85",
+        xticklabels=False, yticklabels=False,
+    )  # fmt: skip
+    rows, columns = np.nonzero(np.asarray(kernel) == 0)
+    ax.plot(columns + 0.5, rows + 0.5, "x", color="0.6", markersize=3)
+
+
+def maps(arrays, label, columns=4):
+    """Heat maps on one scale; 784 numbers are an image of 28 x 28.
+
+    Signed values get a diverging scale with its middle at 0.
+
+    Args:
+        arrays: from a title to a 2-D array, or one of 784 numbers.
+        label: what the colours mean.
+    """
+    num_rows = -(-len(arrays) // columns)
+    fig, axes = plt.subplots(
+        num_rows, min(columns, len(arrays)), squeeze=False,
+        figsize=(2.3 * min(columns, len(arrays)) + 0.8, 2.5 * num_rows),
+    )  # fmt: skip
+    arrays = {k: np.asarray(v, float) for k, v in arrays.items()}
+    top = max(np.max(np.abs(values)) for values in arrays.values())
+    signed = any(np.min(values) < 0 for values in arrays.values())
+    scale = {"vmin": -top * signed, "vmax": top}
+    scale["cmap"] = "RdBu_r" if signed else "viridis"
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (title, values) in zip(axes.flat, arrays.items(), strict=False):
+        values = values.reshape(28, 28) if values.size == 784 else values
+        shown = ax.imshow(values, **scale, interpolation="nearest")
+        ax.set_title(title)
+    fig.colorbar(shown, ax=axes, label=label, shrink=0.8)
+    return axes
 
 
 def images(rows, titles=(), columns=10):
@@ -105,120 +229,10 @@ def images(rows, titles=(), columns=10):
     return axes
 
 
-def curves(
-    x, lines, xlabel, ylabel="test accuracy", ax=None, title=None, bands=None
-):
-    """One line per entry of `lines`, from label to values (or (x, values)).
+def __getattr__(name):
+    """What a notebook that has not moved yet draws with."""
+    from helpers.engine import old_figures
 
-    Accuracies and errors are fractions and drawn in percent. `bands` is a
-    table with `low` and `high`, indexed by label and x: a shaded area each,
-    with gaps where it has no row for an x of the line.
-    """
-    ax = ax or plt.subplots()[1]
-    percent = "accuracy" in ylabel or "error" in ylabel
-    scale = 100 if percent else 1
-    for number, (label, values) in enumerate(lines.items()):
-        at, values = _with_x(x, values)
-        (line,) = ax.plot(
-            at,
-            scale * np.asarray(values),
-            marker=MARKERS[number % len(MARKERS)],
-            label=label,
-        )
-        if bands is not None and label in bands.index:
-            ends = scale * bands.loc[label, ["low", "high"]].reindex(at)
-            ax.fill_between(
-                ends.index, ends["low"], ends["high"],
-                color=line.get_color(), alpha=0.2, linewidth=0,
-            )  # fmt: skip
-    unit = ", %" if percent else ""
-    ax.set(xlabel=xlabel, ylabel=f"{ylabel}{unit}", title=title or "")
-    ax.legend()
-    return ax
-
-
-def caption(ax, text):
-    """Small print below the whole figure that `ax` is part of."""
-    width = round(15 * ax.figure.get_figwidth())
-    ax.figure.supxlabel(textwrap.fill(text, width), fontsize=8)
-
-
-def histograms(groups, xlabel, bins=60):
-    """One histogram per entry of `groups`, side by side."""
-    fig, axes = plt.subplots(1, len(groups), figsize=(8.5, 2.2), squeeze=False)
-    for ax, (title, values) in zip(axes[0], groups.items(), strict=True):
-        ax.hist(np.ravel(values), bins=bins)
-        ax.set_title(title)
-        ax.set_yticks([])
-    fig.supxlabel(xlabel)
-    return axes[0]
-
-
-def bars(table, ylabel, ax=None):
-    """Grouped bars: one group per row of `table`, one bar per column."""
-    ax = ax or plt.subplots()[1]
-    table.plot.bar(ax=ax, rot=0, width=0.8)
-    ax.set(ylabel=ylabel, xlabel="")
-    return ax
-
-
-def pixel_maps(maps, label):
-    """One 28 x 28 map per entry of `maps`, on one colour scale."""
-    fig, axes = plt.subplots(
-        1, len(maps), figsize=(2.6 * len(maps) + 0.6, 2.6), squeeze=False
-    )
-    top = max(np.max(values) for values in maps.values())
-    low = min(0, *(np.min(values) for values in maps.values()))
-    for ax, (title, values) in zip(axes[0], maps.items(), strict=True):
-        values = np.reshape(values, (28, 28))
-        shown = ax.imshow(values, vmin=low, vmax=top)
-        ax.set_title(title)
-        ax.axis("off")
-    fig.colorbar(shown, ax=axes, label=label, shrink=0.8)
-    return axes[0]
-
-
-def with_intervals(tables, xlabel, ylabel, ax=None, column="ms"):
-    """A line with error bars per entry of `tables`, from label to table.
-
-    Each table's index is the x axis; its columns `<column>_low` and
-    `<column>_high` are the ends of the bars. Both axes are logarithmic.
-    """
-    ax = ax or plt.subplots()[1]
-    for number, (label, table) in enumerate(tables.items()):
-        middle = table[column]
-        ends = [
-            middle - table[f"{column}_low"],
-            table[f"{column}_high"] - middle,
-        ]
-        ax.errorbar(
-            table.index, middle, yerr=np.maximum(ends, 0), capsize=3,
-            marker=MARKERS[number % len(MARKERS)], label=label,
-        )  # fmt: skip
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log")
-    ax.legend()
-    return ax
-
-
-def ExplorerPicture(  # noqa: N802 - it was a class
-    x, lines, xlabel, shape, title, aspect="equal", ylabel="test accuracy"
-):
-    """What an `Explorer` draws: `curves` with a ring, and an image."""
-
-    def draw(ax):
-        curves(x, lines, xlabel, ylabel, ax)
-
-    return pictures.RingAndImage(draw, shape, title, aspect)
-
-
-def picture_of(choice, by_value):
-    """What an `Explorer` draws with: the picture that a choice decides on."""
-
-    def draw(x, accuracy, image, **chosen):
-        return by_value[chosen[choice]].pngs(x, accuracy, image)
-
-    return draw
-
-
-def _with_x(x, values):
-    return values if isinstance(values, tuple) else (x, values)
+    if name.startswith("_") or not hasattr(old_figures, name):
+        raise AttributeError(f"module 'helpers.plotting' has no {name!r}")
+    return getattr(old_figures, name)

@@ -1,5 +1,8 @@
 """Explorers: pull a slider, and a real network is pruned and judged."""
 
+import html
+
+import ipywidgets as widgets
 import numpy as np
 
 from helpers import measuring, plotting, pruning
@@ -90,10 +93,14 @@ def _drawing(accuracy, xlabel, title):
         wide = lines[name] if lines[name].ndim > 1 else lines[[name]]
 
         def curves(ax):
-            heading = plotting.TITLES.get(name, name)
-            plotting.curves(wide.index, wide, xlabel, ax=ax, title=heading)
+            for label, values in wide.items():
+                ax.plot(wide.index, 100 * values, marker="o", label=label)
+            title = plotting.TITLES.get(name, name)
+            ax.set(title=title, xlabel=xlabel, ylabel="test accuracy, %")
+            if wide.shape[1] > 1:
+                ax.legend()
             if xlabel == "sparsity":
-                plotting.show_what_is_left(ax, of="what is")
+                plotting.show_what_is_left(ax)
 
         aspect = "auto" if max(shape) > 4 * min(shape) else "equal"
         return pictures.RingAndImage(curves, shape, title, aspect)
@@ -110,4 +117,65 @@ def _drawing(accuracy, xlabel, title):
     return draw
 
 
-__all__ = ["Explorer", "explore"]
+class Prediction(widgets.VBox):
+    """A question, a control to commit with, then the answer and the gap.
+
+    A page without a kernel shows the question, with the answer folded.
+
+    Args:
+        question: a sentence.
+        answer: a number that has been measured, or one of `choices`.
+        ends: what a number may be guessed between.
+        unit: what follows the number.
+        choices: the answers to choose from, where it is no number.
+    """
+
+    def __init__(self, question, answer, ends=(0, 100), unit="%", choices=()):
+        self.question, self.answer, self.unit = question, answer, unit
+        if choices:
+            self.guess = widgets.ToggleButtons(options=list(choices))
+        else:
+            low, high = ends
+            self.guess = widgets.FloatSlider(
+                value=(low + high) / 2,
+                min=low,
+                max=high,
+                step=(high - low) / 100,
+            )
+        self.commit = widgets.Button(description="That is my guess")
+        self.said = widgets.HTML()
+        self.commit.on_click(self._tell)
+        asked = widgets.HTML(f"<b>{html.escape(question)}</b>")
+        super().__init__([asked, self.guess, self.commit, self.said])
+
+    def _tell(self, _):
+        guess, told = self.guess.value, f"It is {self._shown()}."
+        if isinstance(guess, float):
+            gap = guess - self.answer
+            side = "above" if gap > 0 else "below"
+            gap = f"{abs(gap):.3g}" + (" points" if self.unit == "%" else "")
+            told += f" You said {guess:.3g}, which is {gap} {side}."
+        else:
+            right = guess == self.answer
+            told += " So you said." if right else f" You said {guess}."
+        self.said.value = f'<p role="status">{html.escape(told)}</p>'
+        self.commit.disabled = True
+
+    def _shown(self):
+        if isinstance(self.answer, str):
+            return self.answer
+        return f"≈ {self.answer:.3g} {self.unit}".strip()
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget; for other pages the answer, folded."""
+        bundle = dict(super()._repr_mimebundle_(**kwargs))
+        asked, told = map(html.escape, (self.question, self._shown()))
+        bundle["text/plain"] = f"{self.question} It is {self._shown()}."
+        bundle["text/html"] = (
+            f"<p><b>{asked}</b></p>"
+            f"<details><summary>The answer</summary>{told}</details>"
+        )
+        return bundle
+
+
+__all__ = ["Explorer", "Prediction", "explore"]

@@ -188,8 +188,8 @@ def describe(expected):
 
 
 @door(table=TABLE)
-def paired(table, value, between, baseline, by=()):
-    """How much others differ from a baseline within the same seeds.
+def gaps(table, value, between, baseline, by=()):
+    """By how much others differ from a baseline within the same seed.
 
     Args:
         table: rows with a `seed`, see `study`.
@@ -199,31 +199,53 @@ def paired(table, value, between, baseline, by=()):
         by: columns; each combination of their values is compared on its own.
 
     Returns:
+        DataFrame: a row per difference, in the column `value`, with `seed`,
+        `between` and `by`.
+    """
+    _require_one_row_each(table, [*by, between, "seed"])
+    keys = [*by, "seed"]
+    first = table[table[between] == baseline]
+    both = table[table[between] != baseline].merge(first, on=keys)
+    found = both[[*keys, f"{between}_x"]].set_axis([*keys, between], axis=1)
+    found[value] = both[f"{value}_x"] - both[f"{value}_y"]
+    return found.dropna()
+
+
+@door(table=TABLE)
+def paired(table, value, between, baseline, by=()):
+    """The differences that `gaps` finds, over seeds; arguments as there.
+
+    Returns:
         DataFrame: a row per comparison with the `mean` difference over seeds,
         its 95 % t interval `low` to `high`, the `p` of the paired t test,
         `p_holm`, corrected for all rows of this table (Holm, 1979), and how
         many `seeds`; rounded to four decimals.
     """
-    _require_one_row_each(table, [*by, between, "seed"])
-    wide = table.pivot(index=[*by, "seed"], columns=between, values=value)
-    gaps = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
-    groups = gaps.stack().dropna().groupby([*by, between], sort=False)
-    if not (found := groups.count()).size or found.min() < 2:
+    found = gaps(table, value, between, baseline, by)
+    groups = found.groupby([*by, between], sort=False)[value]
+    seeds = groups.count()
+    if not seeds.size or seeds.min() < 2:
         raise ValueError(
             f"A paired comparison needs two seeds or more that have both "
-            f"{baseline!r} and the other; got {found.to_dict()}. Pass a study "
+            f"{baseline!r} and the other; got {seeds.to_dict()}. Pass a study "
             "of more seeds, or other columns as `by`."
         )
-    rows = pd.DataFrame([_difference(g) for _, g in groups], found.index)
+    rows = pd.DataFrame([_difference(g) for _, g in groups], seeds.index)
     rows["p_holm"] = multipletests(rows["p"], method="holm")[1]
-    return rows.round(4).assign(seeds=found)
+    return rows.round(4).assign(seeds=seeds)
+
+
+def t_interval(values):
+    """The 95 % t interval of a mean over seeds: its two ends."""
+    found = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    return found.low, found.high
 
 
 def _difference(gaps):
     """A mean over seeds, its t interval and p; without any gap p is 1."""
-    test = stats.ttest_1samp(gaps, 0) if gaps.any() else None
-    low, high = test.confidence_interval(0.95) if test else (0, 0)
-    p = test.pvalue if test else 1
+    differ = gaps.any()
+    low, high = t_interval(gaps) if differ else (0, 0)
+    p = stats.ttest_1samp(gaps, 0).pvalue if differ else 1
     return {"mean": gaps.mean(), "low": low, "high": high, "p": p}
 
 

@@ -253,18 +253,18 @@ def test_nothing_is_said_on_stderr_in_the_style_of_the_series():
 
 
 def test_differences_are_drawn_with_zero_marked():
-    table = pd.DataFrame(
-        {"mean": [0.1, -0.2], "low": [0.05, -0.4], "high": [0.2, 0.1]},
-        index=pd.MultiIndex.from_tuples([(0.9, "ours"), (0.5, "random")]),
+    gaps = pd.DataFrame(
+        {"seed": [0, 1, 2], "sparsity": 0.9, "accuracy": [0.1, 0.2, 0.3]}
     )
-    ax = plotting.differences(table)
-    line, _, (bars,) = ax.containers[0].lines
-    assert line.get_xdata().tolist() == [0.1, -0.2]
-    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
-    assert np.ravel(ends) == pytest.approx([0.05, 0.2, -0.4, 0.1])
-    assert [0, 0] in [list(line.get_xdata()) for line in ax.lines]
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == ["0.9, ours", "0.5, random"]
+    ax = plotting.differences(gaps)[None]
+    heights = np.concatenate([line.get_ydata() for line in ax.lines])
+    ends = np.nanmin(heights), np.nanmax(heights)
+    expected = studying.t_interval([0.1, 0.2, 0.3])
+    assert ends == pytest.approx(np.multiply(100, expected))
+    assert [0, 0] in [list(line.get_ydata()) for line in ax.lines]
+    (seeds,) = (c for c in ax.collections if len(c.get_offsets()) == 3)
+    assert seeds.get_offsets()[:, 1].tolist() == pytest.approx([10, 20, 30])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["10 %"]
 
 
 # The explorer's pictures of today

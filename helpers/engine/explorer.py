@@ -5,6 +5,7 @@ and a page without a kernel all see the same cell output.
 """
 
 import html
+import itertools
 import threading
 
 import ipywidgets as widgets
@@ -79,6 +80,16 @@ class Explorer(widgets.VBox):
         """The words at a place, in two parts, and its pictures, at last."""
         *_, (readings, pngs) = filter(None, self._see(place))
         return *self._words(place, readings), pngs
+
+    def visit(self):
+        """Look at every place; an error there is raised. Returns how many."""
+        values = [[v for _, v in c.options] for c in self.controls]
+        places = list(itertools.product(*values))
+        for place in places:
+            readings, _ = next(self._see(place))
+            if "accuracy" not in readings:
+                raise RuntimeError(f"At {place}: {readings}")
+        return f"{len(places)} places"
 
     def _move(self, change=None):
         """Look where the controls are now; they may be moved meanwhile.
