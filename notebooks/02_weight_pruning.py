@@ -126,9 +126,10 @@ axes = plotting.maps({"whole": kernel[:40, :40], **corners}, "weight")
 # does the opposite. As a histogram, it cuts a hole around zero:
 
 # %% tags=["nbval-ignore-output"]
-stages = {"trained": kernel.ravel(),
-          "pruned": kernel[masks["layerwise"] == 1]}
-ax = sns.histplot(stages, bins=100, element="step", fill=False)
+stays = kernel[masks["layerwise"] == 1]
+bins = {"bins": np.linspace(-0.25, 0.25, 101), "edgecolor": "none"}
+ax = sns.histplot(kernel.ravel(), color="0.8", label="trained", **bins)
+sns.histplot(stays, ax=ax, label="left after pruning", **bins).legend()
 _ = ax.set(xlabel="weight of hidden_2", ylabel="number of weights left",
            yscale="log")
 
@@ -223,12 +224,13 @@ for name in every:
     for sparsity in (0.5, 0.8, 0.9, 0.95, 0.99):
         masks = masking.layerwise_masks({name: every[name]}, sparsity)
         accuracy = measuring.accuracy(pruning.masked(model, masks), *held_out)
-        lost[name, sparsity] = round(100 * (whole - accuracy), 1)
+        lost[name, sparsity] = round(100 * (whole - accuracy), 1) + 0.0
 {name: lost[name, 0.95] for name in every}
 
 # %% tags=["nbval-ignore-output"]
 ax = sns.heatmap(
-    pd.Series(lost).unstack(sort=False), annot=True, cmap="Reds", vmax=30,
+    pd.Series(lost).unstack(sort=False), annot=True, fmt=".1f", cmap="Reds",
+    vmax=30,
     xticklabels=["50 %", "20 %", "10 %", "5 %", "1 %"],
     cbar_kws={"label": "points lost"})
 _ = ax.set(xlabel="weights left in that layer alone", ylabel="")
