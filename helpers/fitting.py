@@ -46,32 +46,35 @@ def fit(
         ValueError: steps or training rows that do not fit. Nothing is
             changed then.
     """
-    per_epoch, loss = _per_epoch(num_steps, epochs), loss_of(model)
-    x, y = _rows(_learner(model), split)
-    if decay:
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            learning_rate, num_steps
+    if num_steps % epochs:
+        raise ValueError(
+            f"`num_steps` is a multiple of `epochs` ({epochs}); got "
+            f"{num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
         )
+    per_epoch, loss = num_steps // epochs, loss_of(model)
+    rows = _rows(_learner(model), split)
+    if decay:
+        schedules = keras.optimizers.schedules
+        learning_rate = schedules.CosineDecay(learning_rate, num_steps)
+    at_once = fast.steps_per_call(per_epoch, callbacks, model)
+    _compile(model, learning_rate, loss, at_once)
+    order = batch_order(split, num_steps, batch_size, seed)
+    return model.fit(
+        fast.stream(*rows, order), epochs=epochs, steps_per_epoch=per_epoch,
+        callbacks=list(callbacks), shuffle=False, verbose=0, **options,
+    )  # fmt: skip
+
+
+def _compile(model, learning_rate, loss, steps_per_call):
     with model.distribute_strategy.scope():  # one device, or several
         model.compile(
             fast.adam(learning_rate, model),
             loss,
             metrics=[_accuracy_of(model)],
-            steps_per_execution=fast.steps_per_call(
-                per_epoch, callbacks, model
-            ),
+            steps_per_execution=steps_per_call,
         )
         # Once for all, not as a part of the step: half the compile time.
         model.optimizer.build(model.trainable_variables)
-    return model.fit(
-        fast.stream(x, y, batch_order(split, num_steps, batch_size, seed)),
-        epochs=epochs,
-        steps_per_epoch=per_epoch,
-        verbose=0,
-        shuffle=False,  # `batch_order` has done it
-        callbacks=list(callbacks),
-        **options,
-    )
 
 
 @door(split=SPLIT, num_steps=COUNT, batch_size=COUNT, seed=SEED)
@@ -94,10 +97,11 @@ def loss_of(model):
     its student's.
     """
     several, logits = _ending(model)
-    losses = keras.losses
-    kind = losses.BinaryCrossentropy
-    if several:
-        kind = losses.SparseCategoricalCrossentropy
+    kind = (
+        keras.losses.SparseCategoricalCrossentropy
+        if several
+        else keras.losses.BinaryCrossentropy
+    )
     return kind(from_logits=logits, dtype="float32")
 
 
@@ -115,15 +119,6 @@ def _ending(model):
     endings.require_one_output(model)
     several = model.outputs[0].shape[-1] > 1
     return several, not endings.gives_probabilities(model)
-
-
-def _per_epoch(num_steps, epochs):
-    if num_steps % epochs:
-        raise ValueError(
-            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
-            f"got {num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
-        )
-    return num_steps // epochs
 
 
 def _rows(model, split):
