@@ -129,10 +129,9 @@ def predictions(model, x):
 
 def _outputs(model, x):
     """All that `model` says, and above what a single output means class 1."""
-    if isinstance(model, bytes):
-        model = deploying.File(model)
-    if isinstance(model, deploying.File):
-        return model(x), 0.5 * model.gives_probabilities()
+    if isinstance(model, bytes | deploying.File):
+        file = deploying.opened(model)
+        return file(x), 0.5 * file.gives_probabilities()
     endings.require_one_output(model)
     several = len(model.inputs) > 1
     x = list(map(np.asarray, x)) if several else np.asarray(x)
