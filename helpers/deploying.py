@@ -25,10 +25,6 @@ class File:
     Where it takes or gives 8-bit integers, its scales and zero points turn
     numbers into them and back: `x` is scaled as for the float model. One
     thread; one input and one output.
-
-    Raises:
-        ValueError: not the bytes of a LiteRT file that can be run, or rows
-            of another shape than it takes.
     """
 
     def __init__(self, content):
@@ -116,10 +112,6 @@ def convert(model, kind="float", images=None):
             these scales are fixed beforehand (Jacob et al., 2018).
         images: for "full int8" only: some hundred training images, scaled
             as those that the file will see. They decide its scales.
-
-    Raises:
-        ValueError: images that do not fit the model or are missing or not
-            wanted, or a model that LiteRT cannot run.
     """
     options = _options(model, kind, images)
     try:
