@@ -87,9 +87,6 @@ def load(name, sample=False):
     `PRUNING_DATA=sample` forces the sample. The last twelfth of the training
     images becomes the validation set. "synthetic" needs no file:
     scikit-learn makes it.
-
-    Raises:
-        ValueError: a file that is not what it should be.
     """
     if name == SYNTHETIC:
         split, what = _synthetic(), "rows"
@@ -127,12 +124,10 @@ def _split(name, source, x_train, y_train, x_test, y_test):
         x.reshape(-1, 784) / np.float32(255) for x in (x_train, x_test)
     )
     y_train, y_test = y_train.astype("int64"), y_test.astype("int64")
-    last = len(x_train) - len(x_train) // 12
-    train, val = slice(last), slice(last, None)
-    return Split(
-        x_train[train], y_train[train], x_train[val], y_train[val],
-        x_test, y_test, name, source,
-    )  # fmt: skip
+    first = [len(x_train) - len(x_train) // 12]  # of the validation set
+    x_train, x_val = np.split(x_train, first)
+    y_train, y_val = np.split(y_train, first)
+    return Split(x_train, y_train, x_val, y_val, x_test, y_test, name, source)
 
 
 def _first_found(name, sample):

@@ -41,10 +41,6 @@ def fit(
         callbacks: Keras' callbacks. Those that look at steps see every one,
             or one in `frequency` if they have an attribute of that name.
         options: go to Keras' `fit`, whose history is returned.
-
-    Raises:
-        ValueError: steps or training rows that do not fit. Nothing is
-            changed then.
     """
     if num_steps % epochs:
         raise ValueError(
@@ -93,15 +89,12 @@ def batch_order(split, num_steps, batch_size, seed):
 def loss_of(model):
     """Cross-entropy, of logits or probabilities, whichever come out.
 
-    One output tells two classes apart. Of a `keras.distillation.Distiller`,
-    its student's.
+    One output tells two classes apart.
     """
     several, logits = _ending(model)
-    kind = (
-        keras.losses.SparseCategoricalCrossentropy
-        if several
-        else keras.losses.BinaryCrossentropy
-    )
+    kind = keras.losses.BinaryCrossentropy
+    if several:
+        kind = keras.losses.SparseCategoricalCrossentropy
     return kind(from_logits=logits, dtype="float32")
 
 

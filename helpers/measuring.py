@@ -55,10 +55,6 @@ def macs_per_layer(model):
     A Dense layer does inputs x units of them; a convolution does its
     kernel's size at every output position. A layer that is used twice does
     them twice. One of a nested model is named "model/layer".
-
-    Raises:
-        ValueError: a layer of which it is not known how often its weights are
-            used, or whose input has no fixed size.
     """
     macs = {}
     for step in trace(model).steps:
