@@ -20,17 +20,9 @@ LEARNER = dataclasses.replace(MODEL, fits=lambda m: MODEL.fits(_learner(m)))
 @door(model=LEARNER, split=SPLIT, num_steps=COUNT, batch_size=COUNT,
       learning_rate=RATE, seed=SEED, epochs=COUNT)  # fmt: skip
 def fit(
-    model,
-    split,
-    num_steps,
-    batch_size=128,
-    learning_rate=1e-3,
-    seed=0,
-    epochs=1,
-    decay=True,
-    callbacks=(),
-    **options,
-):
+    model, split, num_steps, batch_size=128, learning_rate=1e-3, seed=0,
+    epochs=1, decay=True, callbacks=(), **options,
+):  # fmt: skip
     """Train with Adam, the learning rate falling to 0 along a cosine.
 
     **Changes `model`**; zeros that it holds stay.

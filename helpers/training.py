@@ -38,9 +38,8 @@ def baseline(dataset, seed=0, widths=networks.WIDTHS, **options):
         dataset: a name that `datasets.load` knows, or a `Split`.
         seed: decides the initial weights and the order of the images.
         widths: units of the hidden layers.
-        options: `build`, a function such as `networks.lenet` that is called
-            with `seed` and returns another network than that of `widths`;
-            `num_steps` instead of 4,000.
+        options: `num_steps` instead of 4,000; `build`, a function of `seed`,
+            such as `networks.lenet`, that makes another network.
     """
     return baseline_run(dataset, seed, widths, **options).model
 
@@ -88,16 +87,9 @@ def fine_tune(model, split, num_steps, hold_zeros=True, **options):
       num_steps=COUNT, rewind_to=optional(MODEL),
       measure=optional(doors.FUNCTION))  # fmt: skip
 def prune_in_rounds(
-    model,
-    split,
-    final_sparsity,
-    rounds,
-    num_steps,
-    scope="layer",
-    rewind_to=None,
-    measure=None,
-    **options,
-):
+    model, split, final_sparsity, rounds, num_steps, scope="layer",
+    rewind_to=None, measure=None, **options,
+):  # fmt: skip
     """Prune a fraction of what is left, train, and again, `rounds` times.
 
     The density falls in equal ratios: from a dense `model`, it is
