@@ -39,13 +39,13 @@ def fit(
             f"`num_steps` is a multiple of `epochs` ({epochs}); got "
             f"{num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
         )
-    per_epoch, loss = num_steps // epochs, loss_of(model)
+    per_epoch = num_steps // epochs
     rows = _rows(_learner(model), split)
     if decay:
         schedules = keras.optimizers.schedules
         learning_rate = schedules.CosineDecay(learning_rate, num_steps)
     at_once = fast.steps_per_call(per_epoch, callbacks, model)
-    _compile(model, learning_rate, loss, at_once)
+    _compile(model, learning_rate, at_once)
     order = batch_order(split, num_steps, batch_size, seed)
     return model.fit(
         fast.stream(*rows, order), epochs=epochs, steps_per_epoch=per_epoch,
@@ -53,12 +53,13 @@ def fit(
     )  # fmt: skip
 
 
-def _compile(model, learning_rate, loss, steps_per_call):
+def _compile(model, learning_rate, steps_per_call):
     with model.distribute_strategy.scope():  # one device, or several
+        loss, accuracy = _judges(_learner(model))
         model.compile(
             fast.adam(learning_rate, model),
             loss,
-            metrics=[_accuracy_of(model)],
+            metrics=[accuracy],
             steps_per_execution=steps_per_call,
         )
         # Once for all, not as a part of the step: half the compile time.
@@ -83,31 +84,24 @@ def loss_of(model):
 
     One output tells two classes apart.
     """
-    several, logits = _ending(model)
-    kind = keras.losses.BinaryCrossentropy
-    if several:
-        kind = keras.losses.SparseCategoricalCrossentropy
-    return kind(from_logits=logits, dtype="float32")
+    return _judges(_learner(model))[0]
 
 
-def _accuracy_of(model):
-    """One logit above 0 means class 1; Keras would ask for 0.5 or more."""
-    several, logits = _ending(model)
-    if several:
-        return "accuracy"
-    return keras.metrics.BinaryAccuracy("accuracy", threshold=0.5 - logits / 2)
-
-
-def _ending(model):
-    """Whether it has several outputs, and whether they are logits."""
-    model = _learner(model)
+def _judges(model):
+    """The loss and the accuracy that belong to what comes out."""
     endings.require_one_output(model)
-    several = model.outputs[0].shape[-1] > 1
-    return several, not endings.gives_probabilities(model)
+    logits = not endings.gives_probabilities(model)
+    kind, accuracy = keras.losses.SparseCategoricalCrossentropy, "accuracy"
+    if model.outputs[0].shape[-1] == 1:
+        kind = keras.losses.BinaryCrossentropy
+        above = 0.0 if logits else 0.5  # for Keras, 0.5 in either case
+        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=above)
+    return kind(from_logits=logits, dtype="float32"), accuracy
 
 
 def _rows(model, split):
     """Training rows and their labels, if `model` can learn from them."""
+    endings.require_one_output(model)
     x = np.asarray(split.x_train)
     if not np.isfinite(x).all():
         raise ValueError(

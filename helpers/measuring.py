@@ -35,7 +35,12 @@ def cost(model):
     or not; `bytes` is the size of the saved `.keras` file and
     `zipped_bytes` the size of that file when zipped.
     """
-    return Cost(**counts(model), **_bytes_on_disk(model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        copying.rebuild(model).save(path)  # without an optimizer
+        content = path.read_bytes()
+    size, zipped = len(content), len(zlib.compress(content))
+    return Cost(**counts(model), bytes=size, zipped_bytes=zipped)
 
 
 def counts(model):
@@ -159,11 +164,3 @@ def _classes(outputs, threshold):
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > threshold).astype("int64")
     return np.argmax(outputs, axis=-1)
-
-
-def _bytes_on_disk(model):
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "model.keras"
-        copying.rebuild(model).save(path)  # without an optimizer
-        content = path.read_bytes()
-    return {"bytes": len(content), "zipped_bytes": len(zlib.compress(content))}
