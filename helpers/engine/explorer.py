@@ -83,6 +83,7 @@ class Explorer(widgets.VBox):
 
     def visit(self):
         """Look at every place; an error there is raised. Returns how many."""
+        self.settle()  # what goes on there may share a network with these
         values = [[v for _, v in c.options] for c in self.controls]
         places = list(itertools.product(*values))
         for place in places:
