@@ -147,6 +147,7 @@ class Prediction(widgets.VBox):
                 min=low,
                 max=high,
                 step=(high - low) / 100,
+                description="your guess",
             )
         self.commit = widgets.Button(description="That is my guess")
         self.said = widgets.HTML()

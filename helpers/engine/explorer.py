@@ -88,8 +88,9 @@ class Explorer(widgets.VBox):
         places = list(itertools.product(*values))
         for place in places:
             readings, _ = next(self._see(place))
-            if "accuracy" not in readings:
-                raise RuntimeError(f"At {place}: {readings}")
+            if "accuracy" not in readings:  # but an error by its type
+                (error,) = readings.values()
+                raise RuntimeError(f"At {place}: {readings}") from error
         return f"{len(places)} places"
 
     def _move(self, change=None):
