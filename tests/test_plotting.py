@@ -346,7 +346,10 @@ def test_a_unit_without_weights_into_it_is_hollow():
 
 def test_networks_are_drawn_on_one_scale():
     small = {name: kernel / 10 for name, kernel in KERNELS.items()}
-    one, other = plotting.networks({"whole": KERNELS, "small": small})[0]
+    axes = plotting.networks({"whole": KERNELS, "small": small})
+    (one, other), *below = axes
+    for ax in np.ravel(below):
+        assert ax.collections[0].get_clim() == (-1, 1)
     thick, thin = (
         max(line.get_linewidth() for line in edges_of(ax).values())
         for ax in (one, other)

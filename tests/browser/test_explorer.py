@@ -273,6 +273,23 @@ def test_a_choice_is_committed_by_keyboard(run, write):
         assert box["x"] + box["width"] <= 375
 
 
+def test_a_solution_is_folded_until_it_is_opened(show, lab):
+    cell = nbformat.v4.new_code_cell("solve()", metadata={"tags": ["solution"]})
+    cell.outputs = [nbformat.v4.new_output("stream", text="solved")]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    path = lab[2] / "07_folded.ipynb"
+    nbformat.write(building._clean(notebook, path), path)
+    page = show(path.name)
+    solved = page.locator(".jp-CodeCell .jp-OutputArea").get_by_text("solved")
+    for part in ("Input", "Output"):
+        folded = page.locator(f".jp-{part}Placeholder")
+        folded.wait_for()
+        assert not solved.is_visible()
+        folded.click()
+        folded.wait_for(state="hidden")
+    assert solved.is_visible()
+
+
 # The notebooks themselves
 
 
