@@ -51,17 +51,16 @@ def _constants(trace):
     """
     tensors = trace.nothing()
     constant = {x: np.zeros(n.shape[-1], bool) for x, n in tensors.items()}
+    found = {}
     uses = collections.Counter(id(step.layer) for step in trace.steps)
     fixed = all(None not in flow.shape[1:] for flow in trace.inputs)
-    found = {}
     for step in trace.steps:
         taken = [constant[flow] for flow in step.takes]
         if isinstance(step, Reader):
-            once = fixed and uses[id(step.layer)] == 1
-            values = _made_up_for(tensors[step.takes[0]], once and step.folds())
+            can = fixed and uses[id(step.layer)] == 1 and step.folds()
+            values = _made_up_for(tensors[step.takes[0]], can)
             found[step] = np.where(taken[0], values, np.nan)
-        made = map(np.asarray, step.run(tensors))
-        same = step.constant(taken)
+        same, made = step.constant(taken), map(np.asarray, step.run(tensors))
         for flow, places, value in zip(step.makes, same, made, strict=True):
             if places.shape != value.shape[-1:]:  # the last axis has no units
                 places = np.zeros(value.shape[-1:], bool)
