@@ -1,5 +1,6 @@
 """Milliseconds of models, timed in turns, with intervals."""
 
+import itertools
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 
 from helpers import deploying
 from helpers.engine.backend import keras, tf
+from helpers.engine.bars import progress
 from helpers.engine.doors import COUNT, ROWS, SEED, door, one_of
 
 RUNTIMES = "predict", "tf.function", "litert"
@@ -45,19 +47,35 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
     return summary(time_in_turns(calls, **turns))
 
 
+def table(models, x, batch_sizes=(1, 100), runtimes=RUNTIMES, **turns):
+    """`latency` in each of the runtimes at each of the batch sizes.
+
+    Returns:
+        DataFrame: tidy, a row per `runtime`, `batch_size` and `model`, in
+        which `ms` and `speed_up` stand with their intervals.
+    """
+    places = list(itertools.product(runtimes, batch_sizes))
+    parts = {
+        (runtime, size): latency(models, x, size, runtime, **turns)
+        for runtime, size in progress(places, "timing")
+    }
+    names = ["runtime", "batch_size", "model"]
+    return pd.concat(parts, names=names).reset_index()
+
+
 @door(model=deploying.FILE, batch=ROWS, runtime=one_of(*RUNTIMES))
 def compiled(model, batch, runtime):
     """A function without arguments that runs `model` on `batch`."""
     batch = np.ascontiguousarray(batch)
-    file = isinstance(model, bytes | deploying.File)
-    if file and runtime != "litert":
+    is_file = isinstance(model, bytes | deploying.File)
+    if runtime == "litert":
+        file = model if is_file else deploying.convert(model)
+        return deploying.runner(file, batch)
+    if is_file:
         raise ValueError(
             f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
             "runtime, or the Keras model."
         )
-    if runtime == "litert":
-        model = model if file else deploying.convert(model)
-        return deploying.runner(model, batch)
     if runtime == "predict":
         return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
     function = tf.function(lambda x: model(x, training=False))
@@ -88,16 +106,10 @@ def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
 
 def summary(turns):
     """Medians with 95 % intervals of the columns `time_in_turns` returns."""
-    first = turns.iloc[:, 0]
-    return pd.DataFrame(
-        {
-            name: {
-                **_median(turns[name], "ms"),
-                **_median(first / turns[name], "speed_up"),
-            }
-            for name in turns
-        }
-    ).T
+    first, rows = turns.iloc[:, 0], {}
+    for name, ms in turns.items():
+        rows[name] = _median(ms, "ms") | _median(first / ms, "speed_up")
+    return pd.DataFrame(rows).T
 
 
 def _median(values, name):
