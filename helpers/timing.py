@@ -29,9 +29,7 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
         turns: how often, see `time_in_turns`.
 
     Returns:
-        DataFrame: one row per model; `ms` is the median over turns and
-        `speed_up` the median of the ratio within turns, each with the 95 %
-        interval of that median.
+        DataFrame: a row per model, see `summary`.
     """
     if len(x) < batch_size:
         raise ValueError(
@@ -48,11 +46,11 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
 
 
 def table(models, x, batch_sizes=(1, 100), runtimes=RUNTIMES, **turns):
-    """`latency` in each of the runtimes at each of the batch sizes.
+    """`latency` in every runtime at every batch size, as one tidy table.
 
     Returns:
-        DataFrame: tidy, a row per `runtime`, `batch_size` and `model`, in
-        which `ms` and `speed_up` stand with their intervals.
+        DataFrame: a row per `runtime`, `batch_size` and `model`, with the
+        columns of `summary`.
     """
     places = list(itertools.product(runtimes, batch_sizes))
     parts = {
@@ -91,21 +89,26 @@ def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
         DataFrame: milliseconds per call; a column per function, a row per
         turn. Turns to warm up are left out.
     """
-    rows = []
-    for _ in range(warm_up + repeats):
-        row = {}
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(calls_per_turn):
-                call()
-            seconds = time.perf_counter() - start
-            row[name] = 1000 * seconds / calls_per_turn
-        rows.append(row)
-    return pd.DataFrame(rows[warm_up:])
+    turns = [
+        {name: _ms(call, calls_per_turn) for name, call in calls.items()}
+        for _ in range(warm_up + repeats)
+    ]
+    return pd.DataFrame(turns[warm_up:])
+
+
+def _ms(call, times):
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return 1000 * (time.perf_counter() - start) / times
 
 
 def summary(turns):
-    """Medians with 95 % intervals of the columns `time_in_turns` returns."""
+    """What turns say: by function, `ms` and how much faster than the first.
+
+    `ms` is the median over turns and `speed_up` that of the ratio within
+    turns; `..._low` and `..._high` are the ends of its 95 % interval.
+    """
     first, rows = turns.iloc[:, 0], {}
     for name, ms in turns.items():
         rows[name] = _median(ms, "ms") | _median(first / ms, "speed_up")
