@@ -72,8 +72,8 @@ axes = plotting.networks({
 # %% [markdown]
 # Each line is a weight, red above zero and blue below, and each matrix holds
 # the same weights as a **kernel**, with a cross for every zero. Both networks
-# keep 21 of their 42 weights. Global pruning found most of the small ones in
-# the first layer.
+# keep half of their weights. Global pruning found most of the small ones in the
+# first layer.
 #
 # ## Prune a trained network
 #
@@ -87,18 +87,16 @@ models = {name: training.baseline(split) for name, split in splits.items()}
 # %%
 model, test = models["mnist"], (splits["mnist"].x_test, splits["mnist"].y_test)
 pruned = pruning.prune_weights(model, sparsity=0.8)
-masking.zero_counts(pruning.prunable_kernels(pruned))
+left = pruning.prunable_kernels(pruned)
+masking.zero_counts(left), sum(map(np.count_nonzero, left.values()))
 
 # %% [markdown]
-# Four of five weights in each hidden layer are zero, and nothing was trained
-# after that. Commit to a number before you look.
+# Four of five weights in each hidden layer are zero, 476,800 are left, and
+# nothing was trained after that. Commit to a number before you look.
 
 # %%
 after = measuring.accuracy(pruned, *test)
 sliders.Prediction("What accuracy on test digits is left?", 100 * after)
-
-# %% tags=["nbval-ignore-output"]
-print(f"before {measuring.accuracy(model, *test):.1%}, after {after:.1%}")
 
 # %% [markdown]
 # Here is what happened inside. On the left is a corner of the second kernel, 40
@@ -116,8 +114,6 @@ scores = {name: masking.magnitude_scores(pruning.prunable_kernels(model))
 kernel = pruning.prunable_kernels(model)["hidden_2"]
 masks = {method: select(scores["mnist"], 0.8)["hidden_2"]
          for method, select in METHODS.items()}
-
-# %% tags=["nbval-ignore-output"]
 corners = {way: (kernel * mask)[:40, :40] for way, mask in masks.items()}
 axes = plotting.maps({"whole": kernel[:40, :40], **corners}, "weight")
 
@@ -165,6 +161,8 @@ sliders.Prediction("Half of the weights go at random. What accuracy on digits "
 
 # %% tags=["nbval-ignore-output"]
 axes = plotting.runs(seeds, live)
+means = seeds.groupby(["data", "method", "sparsity"])["accuracy"].mean()
+(100 * means.unstack()[[0, 0.5, 0.8, 0.9, 0.95, 0.97]]).round(1)
 
 # %% tags=["check"]
 checking.claim("this run lies where the other seeds do, at 8 points in 10",
@@ -175,14 +173,9 @@ checking.claim("at sparsity 0.8 random pruning has lost over 20 points more",
 
 # %% [markdown]
 # The thick lines are this run, the thin ones the five other seeds; the axis
-# shows what is *left*, and gives the last 10 % the room they need. Here are the
-# means over all six seeds, in percent.
-
-# %% tags=["nbval-ignore-output"]
-means = seeds.groupby(["data", "method", "sparsity"])["accuracy"].mean()
-(100 * means.unstack()[[0, 0.5, 0.8, 0.9, 0.95, 0.97]]).round(1)
-
-# %% [markdown]
+# shows what is *left*, and gives the last 10 % the room they need. The table
+# has the means over all six seeds, in percent.
+#
 # With half of its weights the digit network keeps its 98.6 %, and with a tenth
 # of them 93.7 % (layerwise). Then it falls off a cliff: 34.4 % at 5 % left,
 # 10.5 % at 3 % left, which is guessing. The clothes network slides earlier.
@@ -196,8 +189,6 @@ cliff = seeds.query("method != 'random' and 0.7 < sparsity < 0.98")
 gaps = studying.gaps(cliff, "accuracy", between="method",
                      baseline="layerwise", by=["data", "sparsity"])
 axes = plotting.differences(gaps, col="data")
-
-# %% tags=["nbval-ignore-output"]
 studying.paired(cliff, "accuracy", between="method", baseline="layerwise",
                 by=["data", "sparsity"])
 
@@ -219,20 +210,16 @@ studying.paired(cliff, "accuracy", between="method", baseline="layerwise",
 held_out = splits["mnist"].x_val, splits["mnist"].y_val
 every = masking.magnitude_scores(
     pruning.prunable_kernels(model, include_output=True))
-whole, lost = measuring.accuracy(model, *held_out), {}
+before, lost = measuring.accuracy(model, *held_out), {}
 for name in every:
     for sparsity in (0.5, 0.8, 0.9, 0.95, 0.99):
         masks = masking.layerwise_masks({name: every[name]}, sparsity)
-        accuracy = measuring.accuracy(pruning.masked(model, masks), *held_out)
-        lost[name, sparsity] = round(100 * (whole - accuracy), 1) + 0.0
-{name: lost[name, 0.95] for name in every}
-
-# %% tags=["nbval-ignore-output"]
-ax = sns.heatmap(
-    pd.Series(lost).unstack(sort=False), annot=True, fmt=".1f", cmap="Reds",
-    vmax=30,
-    xticklabels=["50 %", "20 %", "10 %", "5 %", "1 %"],
-    cbar_kws={"label": "points lost"})
+        after = measuring.accuracy(pruning.masked(model, masks), *held_out)
+        lost[name, sparsity] = round(100 * (before - after), 1) + 0.0
+print({name: lost[name, 0.95] for name in every})
+ax = sns.heatmap(pd.Series(lost).unstack(sort=False), annot=True, fmt=".1f",
+                 vmax=30, cmap="Reds", cbar_kws={"label": "points lost"},
+                 xticklabels=["50 %", "20 %", "10 %", "5 %", "1 %"])
 _ = ax.set(xlabel="weights left in that layer alone", ylabel="")
 
 # %% [markdown]
@@ -248,11 +235,8 @@ kept = {sparsity: masking.global_masks(scores["mnist"], sparsity)
         for sparsity in SPARSITIES}
 shares = {sparsity: {name: 100 * mask.mean() for name, mask in masks.items()}
           for sparsity, masks in kept.items()}
-table = pd.DataFrame(shares).T
-table.loc[[0.5, 0.9]].round(1)
-
-# %% tags=["nbval-ignore-output"]
-ax = sns.lineplot(table, markers=True, dashes=False)
+print({name: round(share, 1) for name, share in shares[0.9].items()})
+ax = sns.lineplot(pd.DataFrame(shares).T, markers=True, dashes=False)
 plotting.show_what_is_left(ax)
 _ = ax.set(xlabel="weights left in the network", ylabel="left in the layer, %",
            yscale="log")
@@ -274,8 +258,6 @@ for sparsity in (0, 0.5, 0.8, 0.9, 0.95):
     network = pruned_to("fashion_mnist", "layerwise", sparsity)
     hits = measuring.predictions(network, clothes.x_test) == clothes.y_test
     right[sparsity] = 100 * pd.Series(hits).groupby(clothes.y_test).mean()
-
-# %% tags=["nbval-ignore-output"]
 ax = sns.heatmap(
     pd.DataFrame(right), annot=True, fmt=".0f", cmap="viridis",
     yticklabels=datasets.CLASSES["fashion_mnist"],
@@ -292,9 +274,9 @@ _ = ax.set(xlabel="weights left", ylabel="")
 # ## Move it yourself
 #
 # The slider prunes the real network and classifies all test images with it. On
-# the right is how many of its 1,000 weights each pixel keeps. *Compare "global"
-# with "random" at 0.9. Which pixels keep the most weights, and does random
-# pruning know where the digits are?*
+# the right is how many of its weights each pixel keeps. *Compare "global" with
+# "random" at 0.9. Which pixels keep the most weights, and does random pruning
+# know where the digits are?*
 
 # %%
 def look(data, method, sparsity):
@@ -306,7 +288,7 @@ def look(data, method, sparsity):
 explorer = sliders.explore(look, models, splits, live, shown="weights left")
 explorer
 
-# %%
+# %% tags=["check"]
 explorer.slider.value = 0.9
 explorer.readings["weights left"]
 
@@ -369,8 +351,6 @@ for name, result in {"the broken one": broken, "the right one": right}.items():
     zeros = np.count_nonzero(result == 0) / kernel.size
     checking.claim(f"{name}: half of the weights are zero", zeros,
                    within=(0.49, 0.51))
-
-# %% tags=["nbval-ignore-output"]
 ax = sns.histplot({"broken": broken[broken != 0], "right": right[right != 0]},
                   bins=100, element="step")
 _ = ax.set(xlabel="weight of hidden_2 that is left", ylabel="number of weights")

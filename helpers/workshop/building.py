@@ -23,6 +23,10 @@ MOVING = (
     "from helpers.workshop import publishing; publishing.move_sliders(); "
     "del publishing"
 )
+FOLDED = {  # what JupyterLab hides of a cell, by its tag
+    "solution": ["source_hidden", "outputs_hidden"],
+    "check": ["source_hidden"],
+}
 METADATA = {
     "jupytext": {
         "cell_metadata_filter": "tags,-all",
@@ -113,8 +117,8 @@ def _clean(notebook, path):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{path.stem[:2]}-{number:03d}"
-        if "solution" in cell.metadata.get("tags", []):
-            cell.metadata["jupyter"] = {"source_hidden": True}
+        for tag in FOLDED.keys() & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = dict.fromkeys(FOLDED[tag], True)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if len(data) > 1:
