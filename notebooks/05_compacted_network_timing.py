@@ -113,8 +113,7 @@ tidy = shares.rename_axis("network").reset_index().melt("network")
 ax = sns.stripplot(tidy, x="value", y="variable", hue="network", size=9,
                    jitter=False, palette=["C1", "C0"])
 sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
-_ = ax.set(xlabel="what is left, % of the full network", ylabel="",
-           xlim=(0, 115))
+_ = ax.set(xlabel="% of the full network", ylabel="", xlim=(0, 115))
 
 # %% [markdown]
 # Masking changes two of these: there are fewer non-zeros, and the file shrinks
