@@ -12,8 +12,8 @@
 # > When is a pruned network really smaller and faster?
 #
 # **You'll do**: cut deleted neurons out of a network, prove that its outputs
-# stay the same, time it in three runtimes, and retrain the smallest network
-# that is as accurate as the full one.
+# stay the same, time it in three runtimes, and find the smallest network that
+# retraining brings close to the full one.
 #
 # **You'll need**: notebooks 3 and 4. Twenty-five minutes; the cells themselves
 # run for two.
@@ -142,7 +142,7 @@ ratio = costs["MACs"]["full"] / costs["MACs"]["compacted"]
 print(f"{ratio:.1f} times fewer MACs")
 gains = times[times["model"] == "compacted"]
 once = gains.query("runtime == 'predict' and batch_size == 1")
-sliders.Prediction("How many times faster does `predict` classify one image?",
+sliders.Prediction("For one image, how many times faster is Keras' predict?",
                    once["speed_up"].item(), ends=(0, 20), unit="times")
 
 # %% tags=["nbval-ignore-output"]
@@ -253,9 +253,9 @@ checking.claim("one in a hundred left: it is faster, for one image and 100",
 #
 # The compacted network has forgotten much. It is small and quick to train, so
 # we retrain networks of five sizes for 2,000 steps, next to a **control**: the
-# full network, trained for as long. The last hidden layer is spared, because
-# its 200 neurons do little of the work. *How small can a network get and stay
-# within 0.2 points of its control?*
+# full network, trained for as long. We cut three layers and spare the last
+# hidden one, because its 200 neurons do little of the work. *How small can a
+# network get and stay within 0.2 points of its control?*
 #
 # Six seeds have been through this; a dot is the difference within one of them.
 # The size will be a choice, so these are validation images. `p_holm` corrects
@@ -273,10 +273,11 @@ chosen = lost.index[lost["mean"] >= -0.002].max()
 lost.assign(**{"times fewer MACs": (macs[0] / macs).round(1)})
 
 # %% [markdown]
-# A network without 85 % of its neurons, with 14.2 times fewer MACs, ends 0.13
-# points below its control on average; without 90 % it is 0.32. So we take 85 %.
-# The choice is made, and now the test set may be used, once, on the networks of
-# that size. Here is this run, and then the six seeds.
+# The networks that lost 85 % of the neurons in those layers, and have 14.2
+# times fewer MACs, end 0.13 points below their controls on average. Those that
+# lost 90 % end 0.32 below. So we take 85 %. The choice is made, and now the
+# test set may be used, once, on the networks of that size. Here is this run,
+# and then the six seeds.
 
 # %% tags=["nbval-ignore-output"]
 cut = pruning.prune_units(model, chosen, spare=["hidden_4"])
@@ -290,15 +291,16 @@ studying.paired(seeds[seeds["sparsity"].isin([0, chosen])], "accuracy",
                 "sparsity", baseline=0)
 
 # %% tags=["check"]
-checking.claim("this run is as accurate as the other seeds, to a point",
+near = 0.03 if split.is_sample else 0.01
+checking.claim("this run is as accurate as the other seeds",
                now - seeds.query("sparsity == @chosen")["accuracy"].mean(),
-               within=(-0.01, 0.01))
+               within=(-near, near))
 checking.claim("it is over five times faster", ms["speed_up"], above=5)
 
 # %% [markdown]
-# On test images it ends 0.13 points below the control, with an interval from
-# 0.29 below to 0.02 above. Six seeds show no loss, but cannot rule out one of
-# 0.3 points.
+# On test images, too, they end 0.13 points below their controls, with an
+# interval from 0.29 below to 0.02 above. Six seeds show no loss, but cannot rule
+# out one of 0.3 points.
 #
 # ## Move it yourself
 #
@@ -358,7 +360,7 @@ checking.answer(
 
 # %% [markdown]
 # A neuron is dead only when all of its inputs, or all of its outputs, are gone.
-# With 1,000 of each, that takes nearly all of the weights.
+# With hundreds of each, that takes nearly all of the weights.
 #
 # **Exercise 2.** You may send one zipped megabyte. Which sparsity of weights
 # gives a zipped file between 0.9 and 1 million bytes? Does it leave more or
