@@ -299,8 +299,8 @@ checking.claim("it is over five times faster", ms["speed_up"], above=5)
 
 # %% [markdown]
 # On test images, too, they end 0.13 points below their controls, with an
-# interval from 0.29 below to 0.02 above. Six seeds show no loss, but cannot rule
-# out one of 0.3 points.
+# interval from 0.29 below to 0.02 above. Six seeds show no loss, but cannot
+# rule out one of 0.3 points.
 #
 # ## Move it yourself
 #
