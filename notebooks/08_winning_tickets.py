@@ -195,9 +195,10 @@ checking.claim(
 )
 
 # %% [markdown]
-# Again the seeds are paired. Zero is the first control, the same connections
-# with other weights. A dot above zero is what lucky weights gain, a dot below
-# what random connections lose.
+# As in notebook 7 we look at differences within seeds: a dot is a seed, the bar
+# the 95 % interval of their mean. Zero is the first control, the same
+# connections with other weights. What is above it, lucky weights gain; what is
+# below it, random connections lose.
 
 # %% tags=["nbval-ignore-output"]
 compared = from_start[from_start["sparsity"].isin(SPARSITIES)]
@@ -214,8 +215,8 @@ studying.paired(compared, "points", *question).round(3)
 # The less is left, the more both kinds of luck are worth. With 13 % left, lucky
 # weights gain 0.9 points (0.7 to 1.1), and random connections lose another 0.7
 # (0.5 to 0.8). With half of the weights left, lucky weights still gain 0.3;
-# there the connections make no difference that we could show. All eight tests
-# are corrected together (Holm), and seven of them hold.
+# there the connections make no difference that we could show. The eight tests
+# are corrected together by Holm's method (`p_holm`), and seven of them hold.
 #
 # Is the ticket as good as the whole network, or even better? Zero is now the
 # dense network of the same seed:
@@ -228,8 +229,8 @@ studying.paired(won, "points", "sparsity", 0).round(3)
 
 # %% [markdown]
 # It is better, at all four sparsities, by 0.2 to 0.3 points. Mind that this is
-# at a constant learning rate. In notebook 7, where the rate fell, no pruned
-# network ended above its control.
+# at a constant learning rate, at which the dense network's loss jumps up and
+# down to the end. The longer recipe of the appendix ends higher.
 #
 # The hypothesis also says that tickets learn *faster*. One measure is the step
 # that early stopping keeps, where the validation loss was smallest. (The thick
