@@ -332,13 +332,11 @@ STUDIES = {
     ],
     "filters": [
         (filters, {
-            "seeds": range(5),
             "data": ["fashion_mnist"],
             "method": ["dense"],
             "sparsity": [0],
         }),
         (filters, {
-            "seeds": range(5),
             "data": ["fashion_mnist"],
             "method": ["norm", "activation", "random"],
             "sparsity": [0.5, 0.75],
