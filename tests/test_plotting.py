@@ -46,11 +46,11 @@ def test_settings_that_a_backend_makes_meanwhile_stay(monkeypatch, draw):
     monkeypatch.setattr(sns.FacetGrid, "__init__", load)
     places = itertools.product([0, 1], ["a", "b"], [0, 0.5])
     table = pd.DataFrame(places, columns=["seed", "method", "sparsity"])
-    before = plt.rcParams["figure.constrained_layout.use"]
+    before = matplotlib.rcParams["figure.constrained_layout.use"]
     try:
         draw(table.assign(data="mnist", accuracy=0.5))
         assert matplotlib.is_interactive()
-        assert plt.rcParams["figure.constrained_layout.use"] == before
+        assert matplotlib.rcParams["figure.constrained_layout.use"] == before
     finally:
         matplotlib.interactive(False)
 
