@@ -416,7 +416,7 @@ for name, network in kept.items():
 # - a first layer that listens to digits where strokes pass and to clothes along
 #   the edge, and 67 pixels of the digits whose weights training never touched;
 # - that loud is not important: without the half of the pixels that it listens
-#   to least, the network gets 94.3 % of the digits right, but only 61.1 % of the
+#   to least, the network gets 94.3 % of the digits right, but 61.1 % of the
 #   clothes (in this run).
 #
 # **In practice**: save the initial weights, cache what is expensive, and let
