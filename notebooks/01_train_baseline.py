@@ -225,13 +225,14 @@ checking.claim("the median |weight| grew by less than a fifth", median,
 
 # %% [markdown]
 # It did both. The table counts in multiples of the largest |weight| and of the
-# median |weight| before training. The median move was 0.18 to 0.52, and since
-# some weights moved up and others down, the median itself has hardly grown: 1.1
-# times at most. But a few weights have moved far. The box in the figure is
-# where the initial weights were drawn from, and on either side of it training
-# has drawn out long tails: on digits, in this run, the largest weights are 2.2
-# to 4.8 times the largest initial ones. There are many small weights and a few
-# large ones, which is why deleting the small ones is a plausible idea.
+# median |weight| before training. The median move, by layer, was 0.18 to 0.52,
+# and since some weights moved up and others down, the median itself has hardly
+# grown: 1.1 times at most. But a few weights have moved far. The box in the
+# figure is where the initial weights were drawn from, and on either side of it
+# training has drawn out long tails: on digits, in this run, the largest weights
+# are 2.2 to 4.8 times the largest initial ones. There are many small weights
+# and a few large ones, which is why deleting the small ones is a plausible
+# idea.
 #
 # Each of the 784 rows of the first kernel belongs to one pixel. The length (L2
 # norm) of a row tells how strongly the first layer listens to that pixel. It
@@ -323,7 +324,7 @@ f"{explorer.readings['weights left']:,} weights left with 80 % covered"
 # clothes, until only a frame is left. With half of the pixels covered:
 
 # %% tags=["nbval-ignore-output"]
-(100 * live.xs(0.5, level="covered")).round(1)
+(100 * live.xs(0.5, level="covered")).round(1).rename("accuracy, %")
 
 # %% [markdown]
 # That costs the clothes far more. Their largest weights belong to pixels along
@@ -377,11 +378,11 @@ checking.answer(answer, lambda scores: measuring.accuracy(pruning.masked(
 # %% [markdown]
 # ## What would fool you here
 #
-# Initial weights that are saved too late. Pruning studies often go back to the
-# weights from before training, and they are easily lost: `kept = model` copies
-# nothing, it is a second name for the network that training is about to change.
-# Here is one step of training with each way of keeping them. The check builds
-# the network again from its seed and counts the weights that differ.
+# Pruning studies often go back to the weights from before training, and these
+# are easily lost. `kept = model` copies nothing: it is a second name for the
+# network that training is about to change. Here is one step of training with
+# each way of keeping them. To check, we build the network again from its seed
+# and count the weights that differ.
 
 # %%
 model = networks.mlp(seed=0)
@@ -389,10 +390,11 @@ kept = {"the broken one, a second name": model,
         "the right one, a copy": pruning.copy_of(model)}
 model.compile("adam", "mse")  # any step will do
 model.fit(split.x_train[:128], np.eye(10)[split.y_train[:128]], verbose=0)
+again = networks.mlp(seed=0).get_weights()
 for name, network in kept.items():
-    pairs = zip(network.get_weights(), initial.get_weights(), strict=True)
-    changed = sum(np.count_nonzero(now != then) for now, then in pairs)
-    checking.claim(f"{name}: weights changed", changed, below=1)
+    pairs = zip(network.get_weights(), again, strict=True)
+    differ = sum(np.count_nonzero(now != then) for now, then in pairs)
+    checking.claim(f"{name}: no weight differs", differ, below=1)
 
 # %% [markdown]
 # The line that fails is there on purpose: a check that cannot fail would prove
@@ -411,8 +413,11 @@ for name, network in kept.items():
 #   clothes (means of six seeds);
 # - long tails: in this run the largest weights grew 2.2 to 4.8 times, the
 #   median 1.1 times at most;
-# - a first layer that listens where strokes pass, and pixels whose weights
-#   training never touched.
+# - a first layer that listens to digits where strokes pass and to clothes along
+#   the edge, and 67 pixels of the digits whose weights training never touched;
+# - that loud is not important: without the half of the pixels that it listens
+#   to least, the network gets 94.3 % of the digits right, but 61.1 % of the
+#   clothes (in this run).
 #
 # **In practice**: save the initial weights, cache what is expensive, and let
 # the cache key include everything the result depends on. [Keras' saving
@@ -422,7 +427,9 @@ for name, network in kept.items():
 # distribution of trained weights, a peak at zero with tails, for the first
 # fully connected layer of AlexNet; and their figure 4 shows, for digits, that
 # the first-layer weights left after pruning are those of the middle of the
-# image.
+# image. To score a weight by its size times the strength of its input, as in
+# Exercise 2, is how [Sun et al., 2023](https://arxiv.org/abs/2306.11695) prune
+# large language models.
 #
 # Next: how many weights can go before the network forgets?
 
