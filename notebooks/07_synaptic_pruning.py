@@ -197,7 +197,7 @@ live = {name: measuring.accuracy(m, *test) for name, m in students.items()}
 
 # %%
 for name, student in students.items():
-    zeros = checking.zero_counts(pruning.prunable_kernels(student))
+    zeros = masking.zero_counts(pruning.prunable_kernels(student))
     print(f"{name:15s} {sum(zeros.values()):,} of 108,544")
 
 # %% [markdown]
