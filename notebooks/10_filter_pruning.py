@@ -161,7 +161,7 @@ for name, data in splits.items():
 # On both data sets the halved network comes nearly all the way back to its
 # control. One run cannot say how far below it ends; six will.
 #
-# ## Choose filters better than by chance
+# ## Ask what a norm can know
 #
 # A norm knows the kernel only. `pruning.activation_scores` looks at what comes
 # out instead: the mean absolute value that the next layer receives from a
@@ -177,8 +177,8 @@ _ = ax.set(xlabel="norm of the kernel", ylabel="mean activation")
 _ = ax.legend(title="criteria that keep it")
 
 # %% [markdown]
-# In this run no more than chance: two random choices of half of the filters
-# would have half of them in common, too.
+# In this run they agree no more than chance would have it: two random choices
+# of half of the filters have half of them in common, too.
 #
 # There is a reason to distrust the norm here. We take the filter of `conv_1`
 # with the smallest norm, make its kernel ten times as large, and tell the

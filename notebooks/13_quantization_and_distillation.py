@@ -147,10 +147,11 @@ print(softer.round(2))
 
 # %% [markdown]
 # The student's loss adds up, over the classes, how far its probabilities q are
-# from the teacher's p: p × log(p / q), the **KL divergence**. It is 0 when they
-# are equal, and never negative. `distilling.distill` adds it to the usual loss,
-# half and half. All else is as in `training.fine_tune`, which trains the
-# control, the same student without a teacher: same images, same order.
+# from the teacher's p, both at the same temperature: p × log(p / q), the **KL
+# divergence**. It is 0 when they are equal, and never negative.
+# `distilling.distill` adds it to the usual loss, half and half. All else is as
+# in `training.fine_tune`, which trains the control, the same student without a
+# teacher: same images, same order.
 #
 # The student is cut out of the baseline: 85 % of its units are gone, except in
 # the last hidden layer. Its teacher is the uncut baseline.
@@ -219,9 +220,9 @@ often = {"runtime": "litert", "repeats": 50, "calls_per_turn": 20}
 turns = timing.latency(files, test[0], 1, **often)["ms"]
 single = pd.concat([timing.latency({name: file}, test[0], 1, **often)["ms"]
                     for name, file in files.items()])
-sliders.Prediction("How many times faster than the full network in floats is "
-                   "the cut, taught one in int8, timed in turns?",
-                   turns["full"] / turns.iloc[-1], unit="times")
+sliders.Prediction("The cut, taught network in int8 against the full one in "
+                   "floats, timed in turns: how much of its time does it take?",
+                   100 * turns.iloc[-1] / turns["full"])
 
 # %% tags=["nbval-ignore-output"]
 gains = pd.DataFrame({"smaller": bytes_of, "faster, in turns": turns,
@@ -250,7 +251,8 @@ checking.claim("at most a point lost (on the sample, four)", lost,
 # the factors nearly multiply, to 51. So the first target is reached, and so is
 # the second, however we time. But mind how far a factor depends on how it was
 # timed, and on what else the machine does: the full network has 9.6 MB of
-# weights to fetch for each image, the small one 0.2 MB. Quote a range.
+# weights to fetch for each image, the small one 0.2 MB. So quote a range, and
+# say how you timed.
 #
 # And the third target, accuracy? That needs seeds again. The study's students
 # were converted to int8 as well, and notebook 5's study has the full network
@@ -428,7 +430,7 @@ for name, file in {"0 to 1": kinds["full int8"], "broken": wrong}.items():
 #
 # **In practice**: with Keras 3.15.1 and TensorFlow 2.21.0 a network that Keras
 # has quantized cannot be converted to LiteRT; `deploying.convert` says so.
-# Convert the float network instead. The default loss of its
+# Convert the float network instead. The default loss of Keras'
 # `keras.distillation.LogitsDistillation` takes logits for probabilities, raises
 # no error and can even be negative: pass it a `KLDivergence` object, as
 # `distilling.distill` does. Temperature and weight were the best of six
