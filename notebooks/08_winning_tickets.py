@@ -22,10 +22,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from helpers import (
-    checking, datasets, masking, measuring, networks, plotting, pruning,
-    sliders, studying, training,
-)
+from helpers import (checking, datasets, masking, measuring, networks,
+                     plotting, pruning, sliders, studying, training)
 
 # %% [markdown]
 # ## Rewind a toy
@@ -88,9 +86,8 @@ def train(start):
     """A trained copy, and the validation loss on the way."""
     network = pruning.copy_of(start)
     pruning.hold_zeros(network)
-    best = keras.callbacks.EarlyStopping(
-        patience=30, restore_best_weights=True
-    )
+    best = keras.callbacks.EarlyStopping("val_loss", patience=30,
+                                         restore_best_weights=True)
     history = training.fit(
         network, split, split.steps(3000), batch_size=64, learning_rate=1.2e-3,
         decay=False, epochs=30, callbacks=[best],
@@ -130,6 +127,7 @@ for ticket in tickets.values():
 # %%
 seeds = studying.read("results/rewinding.csv", ["round", "early_stop"])
 seeds["sparsity"] = (1 - 0.8 ** seeds["round"]).round(3)
+seeds["points"] = 100 * seeds["accuracy"]
 from_start = seeds[seeds["start_step"] == 0]
 at_13 = from_start[from_start["round"] == 9].groupby("method")["accuracy"]
 means = 100 * at_13.mean()
@@ -202,13 +200,10 @@ checking.claim(
 
 # %% tags=["nbval-ignore-output"]
 compared = from_start[from_start["sparsity"].isin(SPARSITIES)]
-compared = compared.assign(points=100 * compared["accuracy"])
 question = "method", "other weights", ["sparsity"]
 gaps = studying.gaps(compared, "accuracy", *question)
 axes = plotting.differences(gaps, hue="method", aspect=1.6)
 label = axes[None].set_ylabel("above other weights, points")
-
-# %%
 studying.paired(compared, "points", *question).round(3)
 
 # %% [markdown]
@@ -222,9 +217,8 @@ studying.paired(compared, "points", *question).round(3)
 # dense network of the same seed:
 
 # %%
-won = from_start[from_start["method"] == "rewound"]
-won = won[won["sparsity"].isin((0, *SPARSITIES))]
-won = won.assign(points=100 * won["accuracy"])
+shown = 0, *SPARSITIES
+won = from_start.query("method == 'rewound' and sparsity in @shown")
 studying.paired(won, "points", "sparsity", 0).round(3)
 
 # %% [markdown]
@@ -240,8 +234,6 @@ studying.paired(won, "points", "sparsity", 0).round(3)
 axes = plotting.runs(from_start, y="early_stop", height=3.8, aspect=1.3)
 axes["mnist"].set(ylabel="step that early stopping keeps", ylim=(0, 3200))
 line = axes["mnist"].axhline(3000, color="0.4", linestyle=":")
-
-# %%
 won.groupby("sparsity")["early_stop"].agg(["min", "mean", "max"]).round()
 
 # %% [markdown]
@@ -257,15 +249,11 @@ won.groupby("sparsity")["early_stop"].agg(["min", "mean", "max"]).round()
 # were rewound to step 300, too, and then trained as long as the others.
 
 # %% tags=["nbval-ignore-output"]
-rewound = seeds[seeds["method"] == "rewound"]
-rewound = rewound[rewound["sparsity"].isin((0, *SPARSITIES))]
-rewound = rewound.assign(points=100 * rewound["accuracy"])
+rewound = seeds.query("method == 'rewound' and sparsity in @shown")
 early = "start_step", 0, ["sparsity"]
 gaps = studying.gaps(rewound, "accuracy", *early)
 axes = plotting.differences(gaps, aspect=1.6)
 label = axes[None].set_ylabel("above the first step, points")
-
-# %%
 studying.paired(rewound, "points", *early).round(3)
 
 # %% [markdown]
@@ -301,7 +289,7 @@ explorer
 # masks spend as much on one pixel as on any other. "Other weights" has the
 # ticket's picture: its connections are the same.
 
-# %%
+# %% tags=["check"]
 blank = split.x_train.max(axis=0) == 0
 for method in ("rewound", "random masks"):
     _, connections = look("mnist", method, 0.866)
@@ -390,22 +378,11 @@ checking.claim("the first network guesses", guesses, below=0.25)
 points = studying.read("results/frontier.csv", ["compression"])
 points["error"] = (100 - 100 * points["accuracy"]).round(2)
 medians = points.groupby("compression")["error"].median()
-medians
-
-# %%
-papers = {
-    "Han": [(12, 1.59)], "SNIP": [(20, 1.6), (50, 2.4)], "DNS": [(56, 1.99)],
-    "Sparse VD": [(68, 1.92)], "LC": [(100, 3.2)],
-    "Sparse Momentum": [(12, 1.426), (20, 1.53), (50, 1.99), (56, 1.984),
-                        (68, 2.053), (100, 2.36)],
-}
-published = pd.DataFrame(
-    [(name, *point) for name, points in papers.items() for point in points],
-    columns=["recipe", "compression", "error"],
-)
+published = pd.read_csv("results/published.csv", comment="#")
+both = pd.concat([published, medians.reset_index().assign(recipe="this one")])
+both.pivot(index="compression", columns="recipe", values="error")
 
 # %% tags=["nbval-ignore-output"]
-both = pd.concat([published, medians.reset_index().assign(recipe="this one")])
 noise = np.sqrt(both["error"] * (100 - both["error"]) / 10_000)
 ax = sns.scatterplot(
     both, x="compression", y="error", hue="recipe", style="recipe", s=70
@@ -418,7 +395,7 @@ ticks = ax.set_xticks([12, 20, 30, 56, 100], [12, 20, 30, 56, 100])
 ax.minorticks_off()
 sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
 
-# %%
+# %% tags=["check"]
 pair = medians[56], 1.99  # ours and DNS
 noise = np.sqrt(sum(error * (100 - error) for error in pair) / 10_000)
 gap = pair[1] - pair[0]
