@@ -237,11 +237,12 @@ kept = {sparsity: masking.global_masks(scores["mnist"], sparsity)
         for sparsity in SPARSITIES}
 shares = {sparsity: {name: 100 * mask.mean() for name, mask in masks.items()}
           for sparsity, masks in kept.items()}
-print({name: round(share, 1) for name, share in shares[0.9].items()})
+print({name: round(float(share), 1) for name, share in shares[0.9].items()})
 ax = sns.lineplot(pd.DataFrame(shares).T, markers=True, dashes=False)
 plotting.show_what_is_left(ax)
-_ = ax.set(xlabel="weights left in the network", ylabel="left in the layer, %",
-           yscale="log")
+ax.set(xlabel="weights left in the network", ylabel="left in the layer",
+       yscale="log")
+_ = ax.set_yticks([1, 10, 100], ["1 %", "10 %", "100 %"])
 
 # %% [markdown]
 # It spares `hidden_4`, which keeps 27.7 % of its weights when the network keeps

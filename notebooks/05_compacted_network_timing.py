@@ -40,8 +40,8 @@ from helpers import (checking, compacting, datasets, masking, measuring,
 # with it?*
 
 # %%
-hidden = np.array([[2, -1, 1, 1], [1, 3, -1, -2], [0, 1, 1, 1]])
-output = np.array([[1, 0], [2, -1], [3, 3], [-1, 2]])
+hidden = np.array([[2, -1, 1, 1], [1, 3, -1, -2], [-1, 1, 1, 1]])
+output = np.array([[1, -2], [2, -1], [3, 3], [-1, 2]])
 keep = np.array([1, 1, 0, 1])
 live = keep == 1
 versions = {"whole": {"hidden": hidden, "output": output},
