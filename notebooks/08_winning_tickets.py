@@ -61,9 +61,8 @@ axes = plotting.networks({
 #
 # ## Rewind a real network
 #
-# We take LeNet-300-100, a plain 784-300-100-10, on which most papers on the
-# subject rely. Its weights at the start are easily lost: save them *before*
-# training.
+# We take LeNet-300-100, a plain 784-300-100-10 that many papers on the subject
+# use. Its weights at the start are easily lost: save them *before* training.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")

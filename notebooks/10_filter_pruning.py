@@ -241,7 +241,7 @@ studying.paired(seeds, *against)[["mean", "low", "high"]]
 # With half of the filters left the networks end 1.6 points below the control by
 # norm, and 1.5 by activation; with a quarter left, about 5 points. Choosing at
 # random costs 2.1 and 6.1 points. So how much is cut matters more than how it
-# is chosen. And retraining matters most: before it, the printed line says, the
+# is chosen. And retraining does most of the work: before it, as printed, the
 # halved networks were at 46.6 % by norm, 46.1 % by activation and 44.8 % at
 # random, on average.
 #
