@@ -10,6 +10,7 @@ from helpers.engine import holding
 from helpers.engine.backend import keras, view
 from helpers.engine.doors import LAYERS, door
 from helpers.engine.tracing import trace
+from helpers.engine.words import digits
 from helpers.masking import zero_counts  # noqa: F401 - its name of old
 
 
@@ -41,7 +42,7 @@ def claim(text, value, measured=None, *, below=None, above=None, within=None):
     if below is not None:
         room = np.minimum(room, below - values)
     worst = np.argmin(room)  # NaN, if there is one
-    return _say(room[worst] > 0, text, f" (≈ {_digits(values[worst])})")
+    return _say(room[worst] > 0, text, f" (≈ {digits(values[worst])})")
 
 
 def answer(given, measure=None, **bounds):
@@ -73,7 +74,7 @@ def same_outputs(name, model, other, x, tolerance=1e-5):
     power = f"{tolerance:g}".replace("e-0", "e-")
     text = f"{name}: the same outputs, to {power} of the largest"
     same = gap <= tolerance
-    _say(same, text, "" if same else f" (≈ {_digits(gap)})")
+    _say(same, text, "" if same else f" (≈ {digits(gap)})")
 
 
 def _say(holds, text, shown):
@@ -87,13 +88,6 @@ def _require_verdict(value):
             "Pass a comparison, such as `accuracy > 0.9`, or a bound, such as "
             "`below=0.03`."
         )
-
-
-def _digits(value):
-    """Three significant digits; thousands with commas."""
-    rounded = float(f"{value:.3g}")
-    whole = 1000 <= abs(rounded) < 1e15
-    return f"{rounded:,.0f}" if whole else f"{rounded:g}"
 
 
 def _outputs(model, x):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import json
 import os
 import pathlib
 
@@ -22,36 +23,11 @@ CLASSES = {
     ),
 }  # fmt: skip
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-# SHA-256 over the bytes of the four arrays: of the sample, of the full data.
-KNOWN = {
-    "mnist": {
-        "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16",
-        "d7f37ed83eb4176c5e64ffea8aefb79abc0a9baa4191dc81299a01e36ead7b7c",
-    },
-    "fashion_mnist": {
-        "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f",
-        "228d0a47d96997a473b73d92d343d716a1ca1df6e2abd9e988877608cc285232",
-    },
-}
 SAMPLES = pathlib.Path(__file__).parent / "samples"
+# Of the four arrays in turn, and of the files that Keras downloads.
+SHA256 = json.loads((SAMPLES / "sha256.json").read_text(encoding="utf-8"))
+KNOWN, FILES = SHA256["arrays"], SHA256["files"]
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-# Where Keras keeps each file of its downloads, and its SHA-256.
-FILES = {
-    "mnist": {
-        "mnist.npz":
-        "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
-    },
-    "fashion_mnist": {
-        "fashion-mnist/train-images-idx3-ubyte.gz":
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        "fashion-mnist/train-labels-idx1-ubyte.gz":
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        "fashion-mnist/t10k-images-idx3-ubyte.gz":
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        "fashion-mnist/t10k-labels-idx1-ubyte.gz":
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    },
-}  # fmt: skip
 TIMEOUT = 10  # seconds without an answer before the sample is taken
 pooch.get_logger().setLevel("ERROR")  # else it tells of each download
 
@@ -111,20 +87,15 @@ def load(name, sample=False):
     `PRUNING_DATA=sample` forces the sample. The last twelfth of the training
     images becomes the validation set. "synthetic" needs no file:
     scikit-learn makes it.
-
-    Raises:
-        ValueError: an unknown name, or a file that is not what it should be.
     """
     if name == SYNTHETIC:
         split, what = _synthetic(), "rows"
     else:
         arrays, source = _first_found(name, sample)
         split, what = _split(name, source, *arrays), "images"
-    counts = [len(split.y_train), len(split.y_val), len(split.y_test)]
     print(
-        "{}: {:,} training, {:,} validation, {:,} test {}; from {}".format(
-            name, *counts, what, split.source
-        )
+        f"{name}: {len(split.y_train):,} training, {len(split.y_val):,} "
+        f"validation, {len(split.y_test):,} test {what}; from {split.source}"
     )
     return split
 
@@ -137,15 +108,13 @@ def _synthetic():
     x, y = make_classification(
         2500, 10, n_informative=6, n_redundant=2, random_state=0
     )
-    parts = {"test_size": 500, "random_state": 0}
-    x, x_test, y, y_test = train_test_split(
-        x, y.astype("int64"), stratify=y, **parts
-    )
-    x, x_val, y, y_val = train_test_split(x, y, stratify=y, **parts)
+    part = functools.partial(train_test_split, test_size=500, random_state=0)
+    x, x_test, y, y_test = part(x, y.astype("int64"), stratify=y)
+    x, x_val, y, y_val = part(x, y, stratify=y)
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     x, x_val, x_test = (
-        ((part - mean) / deviation).astype("float32")
-        for part in (x, x_val, x_test)
+        ((rows - mean) / deviation).astype("float32")
+        for rows in (x, x_val, x_test)
     )
     return Split(x, y, x_val, y_val, x_test, y_test, SYNTHETIC, "scikit-learn")
 
@@ -155,70 +124,60 @@ def _split(name, source, x_train, y_train, x_test, y_test):
         x.reshape(-1, 784) / np.float32(255) for x in (x_train, x_test)
     )
     y_train, y_test = y_train.astype("int64"), y_test.astype("int64")
-    last = len(x_train) - len(x_train) // 12
-    return Split(
-        x_train[:last], y_train[:last], x_train[last:], y_train[last:],
-        x_test, y_test, name, source,
-    )  # fmt: skip
+    first = [len(x_train) - len(x_train) // 12]  # of the validation set
+    x_train, x_val = np.split(x_train, first)
+    y_train, y_val = np.split(y_train, first)
+    return Split(x_train, y_train, x_val, y_val, x_test, y_test, name, source)
 
 
 def _first_found(name, sample):
     """The bytes of the four arrays, and where they are from."""
-    folder = os.environ.get("PRUNING_DATA_DIR")
-    if sample or os.environ.get("PRUNING_DATA") == "sample":
-        return _read(SAMPLES / f"{name}.npz", name), "the bundled sample"
+    bundled, folder = SAMPLES / f"{name}.npz", os.getenv("PRUNING_DATA_DIR")
+    if sample or os.getenv("PRUNING_DATA") == "sample":
+        return _read(bundled, name), "the bundled sample"
     if folder:
         path = pathlib.Path(folder).resolve() / f"{name}.npz"
         return _read(path, name), "PRUNING_DATA_DIR"
     try:
         return _from_keras(name), "Keras"
-    except (OSError, RuntimeError):  # no network; no home to keep it in
-        return (
-            _read(SAMPLES / f"{name}.npz", name),
-            "the bundled sample (the full data could not be downloaded)",
-        )
+    except (OSError, RuntimeError, ValueError):
+        # No network, or one that serves its login page; no home to keep it in.
+        why = "the full data could not be downloaded"
+        return _read(bundled, name), f"the bundled sample ({why})"
 
 
 def _read(path, name):
     """Bytes of an .npz file, or a ValueError that names the file."""
+    why = f"its content is not that of {name}"
     try:
         with np.load(path, allow_pickle=False) as npz:
             arrays = [np.frombuffer(npz[key], np.uint8) for key in ARRAYS]
-        why = f"its content is not that of {name}"
+        if _digest(arrays) in KNOWN[name].values():
+            return arrays
     except Exception as error:  # a file may be broken in many ways
-        arrays, why = [], f"it cannot be read ({error})"
-    if _digest(arrays) not in KNOWN[name]:
-        raise ValueError(
-            f"The file {path} is not usable: {why}. Put {name}.npz there, "
-            "unset PRUNING_DATA_DIR to download it, or set "
-            "PRUNING_DATA=sample to use the bundled sample."
-        )
-    return arrays
+        why = f"it cannot be read ({error})"
+    raise ValueError(
+        f"The file {path} is not usable: {why}. Put {name}.npz there, unset "
+        "PRUNING_DATA_DIR to download it, or set PRUNING_DATA=sample to use "
+        "the bundled sample."
+    )
 
 
 def _from_keras(name):
     """Bytes from Keras' cache; only whole and right files come into it."""
-    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
-    folder = pathlib.Path(home) / "datasets"
-    paths = [_fetched(folder / f, sha) for f, sha in FILES[name].items()]
+    home = os.getenv("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    paths, by_http = [], pooch.HTTPDownloader(timeout=TIMEOUT)
+    for file, sha in FILES[name].items():
+        path = pathlib.Path(home) / "datasets" / file
+        url, place = DOWNLOADS + path.name, (path.name, path.parent)
+        pooch.retrieve(url, sha, *place, downloader=by_http)
+        paths.append(path)
     if name == "mnist":
         return _read(*paths, name)
     return [
         np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=n)
         for path, n in zip(paths, (16, 8, 16, 8), strict=True)
     ]  # behind the headers: a magic number, and the length of each axis
-
-
-def _fetched(path, sha):
-    """The path, when the right file is there; downloaded if need be."""
-    try:
-        pooch.retrieve(
-            DOWNLOADS + path.name, sha, path.name, path.parent,
-            downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
-        )  # fmt: skip
-    except ValueError as error:  # another hash: some network's login page?
-        raise OSError(f"a wrong file was served: {error}") from None
-    return path
 
 
 def _digest(arrays):

@@ -10,14 +10,7 @@ import numpy as np
 from helpers.engine import copying, steps
 from helpers.engine.alone import run_alone  # noqa: F401
 from helpers.engine.backend import keras, quiet, tf
-from helpers.engine.doors import (
-    ANY_MODEL,
-    MODEL,
-    ROWS,
-    door,
-    one_of,
-    optional,
-)
+from helpers.engine.doors import ANY_MODEL, MODEL, ROWS, door, one_of, optional
 from helpers.engine.tracing import trace
 
 KINDS = ("float", "dynamic int8", "full int8")
@@ -32,10 +25,6 @@ class File:
     Where it takes or gives 8-bit integers, its scales and zero points turn
     numbers into them and back: `x` is scaled as for the float model. One
     thread; one input and one output.
-
-    Raises:
-        ValueError: not the bytes of a LiteRT file that can be run, or rows
-            of another shape than it takes.
     """
 
     def __init__(self, content):
@@ -70,11 +59,13 @@ class File:
         (entry,), (end,), runs = self._entries, self._exits, self._runs
         stored = _stored(np.asarray(batch), entry)
         self._resize(stored.shape)
+        scales = end["quantization"]
 
         def call():
             runs.set_tensor(entry["index"], stored)
             runs.invoke()
-            return _floats(runs.get_tensor(end["index"]), end)
+            outputs, (scale, zero) = runs.get_tensor(end["index"]), scales
+            return (outputs - np.float32(zero)) * scale if scale else outputs
 
         return call
 
@@ -91,6 +82,16 @@ class File:
             self._runs.allocate_tensors()
 
 
+def opened(file):
+    """The `File` of these bytes, or itself."""
+    return file if isinstance(file, File) else File(file)
+
+
+IMAGES = dataclasses.replace(
+    optional(ROWS),
+    fits=lambda x: x is None or (ROWS.fits(x) and np.isfinite(x).all()),
+    expected="an array of numbers, none NaN or infinite, a row or more",
+)
 FILE = dataclasses.replace(
     ANY_MODEL,
     fits=lambda value: isinstance(value, bytes | File) or ANY_MODEL.fits(value),
@@ -98,7 +99,7 @@ FILE = dataclasses.replace(
 )
 
 
-@door(model=MODEL, kind=one_of(*KINDS), images=optional(ROWS))
+@door(model=MODEL, kind=one_of(*KINDS), images=IMAGES)
 def convert(model, kind="float", images=None):
     """The bytes of `model` as a LiteRT file (formerly TensorFlow Lite).
 
@@ -111,32 +112,30 @@ def convert(model, kind="float", images=None):
             these scales are fixed beforehand (Jacob et al., 2018).
         images: for "full int8" only: some hundred training images, scaled
             as those that the file will see. They decide its scales.
-
-    Raises:
-        ValueError: images that do not fit the model or are missing or not
-            wanted, or a model that LiteRT cannot run.
     """
     options = _options(model, kind, images)
-    model = _in_float32(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "model.tflite"
-        try:
-            with quiet():
-                model.export(
-                    str(path), format="litert", verbose=False, **options
-                )
-            File(path.read_bytes())  # it can be run
-        except Exception as error:  # the converter has many ways to fail
-            raise _not_converted(model, kind, error) from error
-        return path.read_bytes()
+    try:
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            path = pathlib.Path(folder) / "model.tflite"
+            _in_float32(model).export(
+                str(path), format="litert", verbose=False, **options
+            )
+            content = path.read_bytes()
+        File(content)  # it can be run
+    except Exception as error:  # the converter has many ways to fail
+        said = str(error.__cause__ or error) or type(error).__name__
+        raise ValueError(
+            f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
+            f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
+            f"{said.splitlines()[0][:200]} ... Pass a float model of layers "
+            "that LiteRT has, such as an LSTM with `unroll=True`."
+        ) from error
+    return content
 
 
 def runner(file, batch):
-    """A function without arguments: `file`'s outputs for `batch`, 1 thread.
-
-    Errors as of `File`.
-    """
-    return (file if isinstance(file, File) else File(file)).on(batch)
+    """A function without arguments: `file`'s outputs for `batch`, 1 thread."""
+    return opened(file).on(batch)
 
 
 @door(model=MODEL)
@@ -160,23 +159,13 @@ def _options(model, kind, images):
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
     if kind != "full int8":
         return options if kind == "dynamic int8" else {}
-    rows = _calibration(model, images)
+    # In batches of one, in the model's own type.
+    images = np.asarray(images, model.inputs[0].dtype)
+    rows = [list(row.values()) for row in trace(model).feed(images, rows=1)]
     return options | {
         "representative_dataset": lambda: iter(rows),
         "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     }
-
-
-def _calibration(model, images):
-    """The images in batches of one, in the model's own type."""
-    if not np.isfinite(images).all():
-        raise ValueError(
-            "Calibration images have NaN or infinite values, from which no "
-            "scale can be found. Pass rows of the training set."
-        )
-    images = np.asarray(images, model.inputs[0].dtype)
-    rows = trace(model).feed(images, rows=1)
-    return [list(row.values()) for row in rows]
 
 
 def _in_float32(model):
@@ -186,16 +175,6 @@ def _in_float32(model):
         if getattr(step.layer, "compute_dtype", None) in OTHER_FLOATS
     }
     return copying.rebuild(model, changes=changes) if changes else model
-
-
-def _not_converted(model, kind, error):
-    said = str(error.__cause__ or error) or type(error).__name__
-    return ValueError(
-        f"Model {model.name!r} cannot be converted to LiteRT ({kind}) by "
-        f"TensorFlow {tf.__version__} with Keras {keras.__version__}: "
-        f"{said.splitlines()[0][:200]} ... Pass a float model of layers that "
-        "LiteRT has, such as an LSTM with `unroll=True`."
-    )
 
 
 def _stored(batch, entry):
@@ -218,8 +197,3 @@ def _shape(entry, unknown):
     """The shape that it takes, for any number of rows."""
     _, *sizes = entry["shape_signature"].tolist()
     return unknown, *(n if n > 0 else unknown for n in sizes)
-
-
-def _floats(outputs, end):
-    scale, zero = end["quantization"]
-    return (outputs.astype("float32") - zero) * scale if scale else outputs

@@ -20,17 +20,9 @@ LEARNER = dataclasses.replace(MODEL, fits=lambda m: MODEL.fits(_learner(m)))
 @door(model=LEARNER, split=SPLIT, num_steps=COUNT, batch_size=COUNT,
       learning_rate=RATE, seed=SEED, epochs=COUNT)  # fmt: skip
 def fit(
-    model,
-    split,
-    num_steps,
-    batch_size=128,
-    learning_rate=1e-3,
-    seed=0,
-    epochs=1,
-    decay=True,
-    callbacks=(),
-    **options,
-):
+    model, split, num_steps, batch_size=128, learning_rate=1e-3, seed=0,
+    epochs=1, decay=True, callbacks=(), **options,
+):  # fmt: skip
     """Train with Adam, the learning rate falling to 0 along a cosine.
 
     **Changes `model`**; zeros that it holds stay.
@@ -41,37 +33,37 @@ def fit(
         callbacks: Keras' callbacks. Those that look at steps see every one,
             or one in `frequency` if they have an attribute of that name.
         options: go to Keras' `fit`, whose history is returned.
-
-    Raises:
-        ValueError: steps or training rows that do not fit. Nothing is
-            changed then.
     """
-    per_epoch, loss = _per_epoch(num_steps, epochs), loss_of(model)
-    x, y = _rows(_learner(model), split)
-    if decay:
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            learning_rate, num_steps
+    if num_steps % epochs:
+        raise ValueError(
+            f"`num_steps` is a multiple of `epochs` ({epochs}); got "
+            f"{num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
         )
+    per_epoch = num_steps // epochs
+    rows = _rows(_learner(model), split)
+    if decay:
+        schedules = keras.optimizers.schedules
+        learning_rate = schedules.CosineDecay(learning_rate, num_steps)
+    at_once = fast.steps_per_call(per_epoch, callbacks, model)
+    _compile(model, learning_rate, at_once)
+    order = batch_order(split, num_steps, batch_size, seed)
+    return model.fit(
+        fast.stream(*rows, order), epochs=epochs, steps_per_epoch=per_epoch,
+        callbacks=list(callbacks), shuffle=False, verbose=0, **options,
+    )  # fmt: skip
+
+
+def _compile(model, learning_rate, steps_per_call):
     with model.distribute_strategy.scope():  # one device, or several
+        loss, accuracy = _judges(_learner(model))
         model.compile(
             fast.adam(learning_rate, model),
             loss,
-            metrics=[_accuracy_of(model)],
-            steps_per_execution=fast.steps_per_call(
-                per_epoch, callbacks, model
-            ),
+            metrics=[accuracy],
+            steps_per_execution=steps_per_call,
         )
         # Once for all, not as a part of the step: half the compile time.
         model.optimizer.build(model.trainable_variables)
-    return model.fit(
-        fast.stream(x, y, batch_order(split, num_steps, batch_size, seed)),
-        epochs=epochs,
-        steps_per_epoch=per_epoch,
-        verbose=0,
-        shuffle=False,  # `batch_order` has done it
-        callbacks=list(callbacks),
-        **options,
-    )
 
 
 @door(split=SPLIT, num_steps=COUNT, batch_size=COUNT, seed=SEED)
@@ -90,44 +82,26 @@ def batch_order(split, num_steps, batch_size, seed):
 def loss_of(model):
     """Cross-entropy, of logits or probabilities, whichever come out.
 
-    One output tells two classes apart. Of a `keras.distillation.Distiller`,
-    its student's.
+    One output tells two classes apart.
     """
-    several, logits = _ending(model)
-    losses = keras.losses
-    kind = losses.BinaryCrossentropy
-    if several:
-        kind = losses.SparseCategoricalCrossentropy
-    return kind(from_logits=logits, dtype="float32")
+    return _judges(_learner(model))[0]
 
 
-def _accuracy_of(model):
-    """One logit above 0 means class 1; Keras would ask for 0.5 or more."""
-    several, logits = _ending(model)
-    if several:
-        return "accuracy"
-    return keras.metrics.BinaryAccuracy("accuracy", threshold=0.5 - logits / 2)
-
-
-def _ending(model):
-    """Whether it has several outputs, and whether they are logits."""
-    model = _learner(model)
+def _judges(model):
+    """The loss and the accuracy that belong to what comes out."""
     endings.require_one_output(model)
-    several = model.outputs[0].shape[-1] > 1
-    return several, not endings.gives_probabilities(model)
-
-
-def _per_epoch(num_steps, epochs):
-    if num_steps % epochs:
-        raise ValueError(
-            f"`num_steps` is a positive multiple of `epochs` ({epochs}); "
-            f"got {num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
-        )
-    return num_steps // epochs
+    logits = not endings.gives_probabilities(model)
+    kind, accuracy = keras.losses.SparseCategoricalCrossentropy, "accuracy"
+    if model.outputs[0].shape[-1] == 1:
+        kind = keras.losses.BinaryCrossentropy
+        above = 0.0 if logits else 0.5  # for Keras, 0.5 in either case
+        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=above)
+    return kind(from_logits=logits, dtype="float32"), accuracy
 
 
 def _rows(model, split):
     """Training rows and their labels, if `model` can learn from them."""
+    endings.require_one_output(model)
     x = np.asarray(split.x_train)
     if not np.isfinite(x).all():
         raise ValueError(

@@ -3,7 +3,7 @@
 import math
 import pathlib
 import tempfile
-import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -35,17 +35,21 @@ def cost(model):
     or not; `bytes` is the size of the saved `.keras` file and
     `zipped_bytes` the size of that file when zipped.
     """
-    return Cost(**counts(model), **_bytes_on_disk(model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        copying.rebuild(model).save(path)  # without an optimizer
+        content = path.read_bytes()
+    size, zipped = len(content), len(zlib.compress(content))
+    return Cost(**counts(model), bytes=size, zipped_bytes=zipped)
 
 
 def counts(model):
     """The part of `cost` that needs no file: a dict of three numbers."""
-    macs = macs_per_layer(model)
     arrays = [view(variable) for variable in model.weights]
     return {
         "parameters": sum(array.size for array in arrays),
         "nonzeros": sum(int(np.count_nonzero(array)) for array in arrays),
-        "macs": sum(macs.values()),
+        "macs": sum(macs_per_layer(model).values()),
     }
 
 
@@ -56,10 +60,6 @@ def macs_per_layer(model):
     A Dense layer does inputs x units of them; a convolution does its
     kernel's size at every output position. A layer that is used twice does
     them twice. One of a nested model is named "model/layer".
-
-    Raises:
-        ValueError: a layer of which it is not known how often its weights are
-            used, or whose input has no fixed size.
     """
     macs = {}
     for step in trace(model).steps:
@@ -85,15 +85,16 @@ def left_in(model):
     Weights and units are those of the layers that may be pruned; a unit is
     left as long as a weight leads to it.
     """
-    known = trace(model)
-    left = {name: view(k) != 0 for name, k in known.prunable().items()}
-    units = [
-        _leads_to(left[name], known.columns[name].axis)
-        for name in known.hidden()
-    ]
+    known, weights, units = trace(model), 0, 0
+    for name, kernel in known.prunable().items():
+        left = view(kernel) != 0
+        weights += int(np.count_nonzero(left))
+        if name in known.hidden():
+            others = set(range(left.ndim)) - {known.columns[name].axis}
+            units += int(left.any(axis=tuple(others)).sum())
     return {
-        "weights left": int(sum(map(np.count_nonzero, left.values()))),
-        "units left": int(sum(map(np.count_nonzero, units))),
+        "weights left": weights,
+        "units left": units,
         "MACs": sum(macs_per_layer(model).values()),
     }
 
@@ -127,18 +128,11 @@ def predictions(model, x):
     return _classes(*_outputs(model, x))
 
 
-def _leads_to(kept, axis):
-    """Whether a weight leads to each unit."""
-    kept = np.moveaxis(kept, axis, -1)
-    return kept.reshape(-1, kept.shape[-1]).any(axis=0)
-
-
 def _outputs(model, x):
     """All that `model` says, and above what a single output means class 1."""
-    if isinstance(model, bytes):
-        model = deploying.File(model)
-    if isinstance(model, deploying.File):
-        return model(x), 0.5 * model.gives_probabilities()
+    if isinstance(model, bytes | deploying.File):
+        file = deploying.opened(model)
+        return file(x), 0.5 * file.gives_probabilities()
     endings.require_one_output(model)
     several = len(model.inputs) > 1
     x = list(map(np.asarray, x)) if several else np.asarray(x)
@@ -170,14 +164,3 @@ def _classes(outputs, threshold):
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > threshold).astype("int64")
     return np.argmax(outputs, axis=-1)
-
-
-def _bytes_on_disk(model):
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "model.keras"
-        copying.rebuild(model).save(path)  # without an optimizer
-        zipped = path.with_suffix(".zip")
-        with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(path, path.name)
-        sizes = [file.stat().st_size for file in (path, zipped)]
-        return dict(zip(["bytes", "zipped_bytes"], sizes, strict=True))

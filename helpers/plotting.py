@@ -1,5 +1,7 @@
 """Figures of tidy tables and of arrays, drawn by seaborn; axes come out."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -7,14 +9,17 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
+from helpers.engine.doors import FINITE, door
 
 TITLES = {
     "mnist": "digits (MNIST)",
     "fashion_mnist": "clothes (Fashion-MNIST)",
 }
 LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
+MANY = 1000  # weights: more edges can neither be seen nor drawn in time
 
 
+@door(seeds=studying.TABLE, live=studying.LIVE)
 def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
     """One thin line per seed, and a thick one for this run, or their mean.
 
@@ -30,9 +35,7 @@ def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
         The axes, one per panel, by the value of `col`.
     """
     grid = {"col": "data", "height": 3.3, **grid}
-    thick = seeds if live is None else live.rename(y).reset_index()
-    if live is not None:
-        seeds = seeds[seeds["seed"] != 0]
+    thick, seeds = _thick_and_thin(seeds, live, y, hue)
     order = list(thick[hue].unique())
     common = {"x": x, "y": y, "hue": hue, "hue_order": order}
     common["palette"] = sns.color_palette(n_colors=len(order))
@@ -51,6 +54,20 @@ def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
     return _finished(drawn, panels, x, y)
 
 
+def _thick_and_thin(seeds, live, y, hue):
+    """Tables of the lines; all that this run has stands among the seeds."""
+    if live is None:
+        return seeds, seeds
+    thick, others = live.rename(y).reset_index(), seeds[seeds["seed"] != 0]
+    if absent := set(thick[hue]) - set(others[hue]):
+        raise ValueError(
+            f"`live` has the {hue} {sorted(absent)}; got seeds of "
+            f"{list(others[hue].unique())}. Pass the study of the same sweep."
+        )
+    return thick, others
+
+
+@door(gaps=studying.TABLE)
 def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
     """Paired differences: a dot per seed, their mean and its 95 % interval.
 
@@ -62,7 +79,8 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
     Returns:
         The axes, one per panel, by the value of `col`.
     """
-    points = gaps.assign(**{y: 100 * gaps[y]})
+    scale, unit = (100, "points") if "accuracy" in y else (1, y)
+    points = gaps.assign(**{y: scale * gaps[y]})
     dodge = 0.8 - 0.8 / points[hue].nunique() if hue else False
     common = {"x": x, "y": y, "hue": hue}
     with plt.rc_context({"figure.constrained_layout.use": False}):
@@ -83,7 +101,7 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
             left = [f"{100 - 100 * s:.3g} %" for s in sorted(set(points[x]))]
             ax.set_xticks(range(len(left)), left)
     x = "weights left" if x == "sparsity" else x
-    return _finished(drawn, panels, x, "difference, points")
+    return _finished(drawn, panels, x, f"difference, {unit}")
 
 
 def _finished(drawn, panels, x, y, chance=0.1):
@@ -128,6 +146,8 @@ def networks(versions):
         versions: from a title to a dict of kernels (inputs, units), in the
             order of the layers.
     """
+    for title, kernels in versions.items():
+        _require_small(title, list(map(np.shape, kernels.values())))
     every = [k for kernels in versions.values() for k in kernels.values()]
     largest = max(np.max(np.abs(kernel)) for kernel in every)
     layers = max(map(len, versions.values()))
@@ -145,6 +165,17 @@ def networks(versions):
                 f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
             )
     return axes
+
+
+def _require_small(title, shapes):
+    fits = shapes and all(len(shape) == 2 for shape in shapes)
+    chained = fits and all(a[1] == b[0] for a, b in itertools.pairwise(shapes))
+    if not chained or sum(map(np.prod, shapes)) > MANY:
+        raise ValueError(
+            f"{title!r} is to be drawn as a network; got kernels of the shapes "
+            f"{shapes}. Pass kernels (inputs, units) of Dense layers that "
+            f"follow one another, with at most {MANY:,} weights."
+        )
 
 
 def _draw_network(ax, kernels, largest):
@@ -185,6 +216,7 @@ def _matrix(ax, kernel, largest):
     ax.plot(columns + 0.5, rows + 0.5, "x", color="0.6", markersize=3)
 
 
+@door(arrays=FINITE)
 def maps(arrays, label, columns=4):
     """Heat maps on one scale; 784 numbers are an image of 28 x 28.
 

@@ -9,9 +9,7 @@ from helpers.engine.backend import keras
 from helpers.engine.doors import COUNT, SPARSITY, Kind, door
 
 SCHEDULE = Kind(
-    lambda value: all(
-        map(callable, value.values() if isinstance(value, dict) else [value])
-    ),
+    lambda x: all(map(callable, x.values() if isinstance(x, dict) else [x])),
     "a function from step to sparsity, or a dict of such functions",
     "Pass e.g. `scheduling.one_shot(0.9)`.",
 )
@@ -60,10 +58,9 @@ def gradual(final_sparsity, begin_step, end_step, initial_sparsity=0.0):
 class PruneOnSchedule(keras.callbacks.Callback):
     """Prunes the smallest weights of each layer while the model trains.
 
-    What was pruned stays pruned, also what was zero before training. Weights
-    that another callback gives back at the end of training (`EarlyStopping`)
-    are pruned again. While a `keras.distillation.Distiller` trains, its
-    student is pruned.
+    What was pruned stays pruned, also what was zero before training or what
+    `EarlyStopping` gives back at its end. Of a
+    `keras.distillation.Distiller`, the student is pruned.
 
     Args:
         schedule: one for all hidden layers, or a dict from layer name.
@@ -89,31 +86,29 @@ class PruneOnSchedule(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Prune if it is time to."""
-        done = self._steps_done()
-        if done // self.frequency > self._last // self.frequency:
+        if self._steps() // self.frequency > self._last // self.frequency:
             self._prune()
 
     def on_train_end(self, logs=None):
         """Prune after the last step, whatever the frequency."""
         self._prune()
 
-    def _steps_done(self):
+    def _steps(self):
         return int(self.model.optimizer.iterations)
 
     def _prune(self):
         model = getattr(self.model, "student", self.model)
-        self._last = step = self._steps_done()
+        self._last = step = self._steps()
         kernels = pruning.prunable_kernels(model, include_output=True)
-        schedule = self.schedule
+        schedule, masks = self.schedule, {}
         if not isinstance(schedule, dict):
             schedule = dict.fromkeys(pruning.prunable_kernels(model), schedule)
-        masks = {}
+        if unknown := schedule.keys() - kernels:
+            raise ValueError(
+                f"There is no prunable layer {unknown.pop()!r}; pass "
+                f"schedules for {', '.join(kernels)}."
+            )
         for name, sparsity_at in schedule.items():
-            if name not in kernels:
-                raise ValueError(
-                    f"There is no prunable layer {name!r}; pass schedules "
-                    f"for {', '.join(kernels)}."
-                )
             scores = masking.magnitude_scores({name: kernels[name]})
             mask = masking.layerwise_masks(scores, sparsity_at(step))[name]
             masks[name] = mask & (kernels[name] != 0)

@@ -9,6 +9,7 @@ from helpers import measuring, plotting, pruning
 from helpers.engine import pictures
 from helpers.engine.doors import FUNCTION, door
 from helpers.engine.explorer import Explorer
+from helpers.engine.words import digits
 
 AT_ONCE = 100  # images between two looks at whether the slider has moved
 
@@ -127,20 +128,26 @@ class Prediction(widgets.VBox):
         answer: a number that has been measured, or one of `choices`.
         ends: what a number may be guessed between.
         unit: what follows the number.
-        choices: the answers to choose from, where it is no number.
+        choices: the answers to choose from, where it is not to be guessed
+            on a scale.
+
+    Raises:
+        ValueError: nobody could guess the answer.
     """
 
     def __init__(self, question, answer, ends=(0, 100), unit="%", choices=()):
         self.question, self.answer, self.unit = question, answer, unit
-        if choices:
-            self.guess = widgets.ToggleButtons(options=list(choices))
+        self.choices, (low, high) = list(choices), ends
+        _require_possible(answer, self.choices, low, high)
+        if self.choices:
+            self.guess = widgets.ToggleButtons(options=self.choices)
         else:
-            low, high = ends
             self.guess = widgets.FloatSlider(
                 value=(low + high) / 2,
                 min=low,
                 max=high,
                 step=(high - low) / 100,
+                description="your guess",
             )
         self.commit = widgets.Button(description="That is my guess")
         self.said = widgets.HTML()
@@ -150,21 +157,21 @@ class Prediction(widgets.VBox):
 
     def _tell(self, _):
         guess, told = self.guess.value, f"It is {self._shown()}."
-        if isinstance(guess, float):
-            gap = guess - self.answer
-            side = "above" if gap > 0 else "below"
-            gap = f"{abs(gap):.3g}" + (" points" if self.unit == "%" else "")
-            told += f" You said {guess:.3g}, which is {gap} {side}."
-        else:
+        if self.choices:
             right = guess == self.answer
             told += " So you said." if right else f" You said {guess}."
+        else:
+            side = "above" if guess > self.answer else "below"
+            gap = digits(abs(guess - self.answer))
+            gap += " points" if self.unit == "%" else ""
+            told += f" You said {digits(guess)}, which is {gap} {side}."
         self.said.value = f'<p role="status">{html.escape(told)}</p>'
         self.commit.disabled = True
 
     def _shown(self):
-        if isinstance(self.answer, str):
-            return self.answer
-        return f"≈ {self.answer:.3g} {self.unit}".strip()
+        if self.choices:
+            return str(self.answer)
+        return f"≈ {digits(self.answer)} {self.unit}".strip()
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget; for other pages the answer, folded."""
@@ -176,6 +183,17 @@ class Prediction(widgets.VBox):
             f"<details><summary>The answer</summary>{told}</details>"
         )
         return bundle
+
+
+def _require_possible(answer, choices, low, high):
+    """Refuse what the control cannot be set to, such as NaN."""
+    if not (answer in choices if choices else low <= answer <= high):
+        what = f"one of {choices}" if choices else f"from {low} to {high}"
+        hint = "other `choices`" if choices else "other `ends`"
+        raise ValueError(
+            f"`answer` is {what}, or nobody could guess it; got {answer!r}. "
+            f"Pass {hint}, or an answer in their unit."
+        )
 
 
 __all__ = ["Explorer", "Prediction", "explore"]

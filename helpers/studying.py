@@ -24,6 +24,14 @@ TABLE = Kind(
     "a table with a row per seed",
     "Pass what `studying.read` or `studying.study` returns.",
 )
+LIVE = Kind(
+    lambda value: (
+        value is None
+        or (isinstance(value, pd.Series) and None not in value.index.names)
+    ),
+    "a Series whose levels have names",
+    "Pass what `studying.sweep` returns, or one column of it.",
+)
 
 
 @door(function=FUNCTION)
@@ -201,6 +209,9 @@ def gaps(table, value, between, baseline, by=()):
     Returns:
         DataFrame: a row per difference, in the column `value`, with `seed`,
         `between` and `by`.
+
+    Raises:
+        ValueError: no seed has both.
     """
     _require_one_row_each(table, [*by, between, "seed"])
     keys = [*by, "seed"]
@@ -208,7 +219,13 @@ def gaps(table, value, between, baseline, by=()):
     both = table[table[between] != baseline].merge(first, on=keys)
     found = both[[*keys, f"{between}_x"]].set_axis([*keys, between], axis=1)
     found[value] = both[f"{value}_x"] - both[f"{value}_y"]
-    return found.dropna()
+    if found[value].notna().any():
+        return found.dropna()
+    raise ValueError(
+        f"A paired comparison needs two seeds or more that have {baseline!r} "
+        f"and another `{between}`; got none, of {list(table[between].unique())}"
+        ". Pass another `baseline`, or other columns as `by`."
+    )
 
 
 @door(table=TABLE)

@@ -1,5 +1,6 @@
 """Milliseconds of models, timed in turns, with intervals."""
 
+import itertools
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 
 from helpers import deploying
 from helpers.engine.backend import keras, tf
+from helpers.engine.bars import progress
 from helpers.engine.doors import COUNT, ROWS, SEED, door, one_of
 
 RUNTIMES = "predict", "tf.function", "litert"
@@ -27,9 +29,7 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
         turns: how often, see `time_in_turns`.
 
     Returns:
-        DataFrame: one row per model; `ms` is the median over turns and
-        `speed_up` the median of the ratio within turns, each with the 95 %
-        interval of that median.
+        DataFrame: a row per model, see `summary`.
     """
     if len(x) < batch_size:
         raise ValueError(
@@ -45,19 +45,35 @@ def latency(models, x, batch_size, runtime="tf.function", **turns):
     return summary(time_in_turns(calls, **turns))
 
 
+def table(models, x, batch_sizes=(1, 100), runtimes=RUNTIMES, **turns):
+    """`latency` in every runtime at every batch size, as one tidy table.
+
+    Returns:
+        DataFrame: a row per `runtime`, `batch_size` and `model`, with the
+        columns of `summary`.
+    """
+    places = list(itertools.product(runtimes, batch_sizes))
+    parts = {
+        (runtime, size): latency(models, x, size, runtime, **turns)
+        for runtime, size in progress(places, "timing")
+    }
+    names = ["runtime", "batch_size", "model"]
+    return pd.concat(parts, names=names).reset_index()
+
+
 @door(model=deploying.FILE, batch=ROWS, runtime=one_of(*RUNTIMES))
 def compiled(model, batch, runtime):
     """A function without arguments that runs `model` on `batch`."""
     batch = np.ascontiguousarray(batch)
-    file = isinstance(model, bytes | deploying.File)
-    if file and runtime != "litert":
+    is_file = isinstance(model, bytes | deploying.File)
+    if runtime == "litert":
+        file = model if is_file else deploying.convert(model)
+        return deploying.runner(file, batch)
+    if is_file:
         raise ValueError(
             f'A LiteRT file runs in "litert", not in {runtime!r}; pass that '
             "runtime, or the Keras model."
         )
-    if runtime == "litert":
-        model = model if file else deploying.convert(model)
-        return deploying.runner(model, batch)
     if runtime == "predict":
         return lambda: model.predict(batch, batch_size=len(batch), verbose=0)
     function = tf.function(lambda x: model(x, training=False))
@@ -73,31 +89,30 @@ def time_in_turns(calls, repeats=30, warm_up=3, calls_per_turn=3):
         DataFrame: milliseconds per call; a column per function, a row per
         turn. Turns to warm up are left out.
     """
-    rows = []
-    for _ in range(warm_up + repeats):
-        row = {}
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(calls_per_turn):
-                call()
-            seconds = time.perf_counter() - start
-            row[name] = 1000 * seconds / calls_per_turn
-        rows.append(row)
-    return pd.DataFrame(rows[warm_up:])
+    turns = [
+        {name: _ms(call, calls_per_turn) for name, call in calls.items()}
+        for _ in range(warm_up + repeats)
+    ]
+    return pd.DataFrame(turns[warm_up:])
+
+
+def _ms(call, times):
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return 1000 * (time.perf_counter() - start) / times
 
 
 def summary(turns):
-    """Medians with 95 % intervals of the columns `time_in_turns` returns."""
-    first = turns.iloc[:, 0]
-    return pd.DataFrame(
-        {
-            name: {
-                **_median(turns[name], "ms"),
-                **_median(first / turns[name], "speed_up"),
-            }
-            for name in turns
-        }
-    ).T
+    """What turns say: by function, `ms` and how much faster than the first.
+
+    `ms` is the median over turns and `speed_up` that of the ratio within
+    turns; `..._low` and `..._high` are the ends of its 95 % interval.
+    """
+    first, rows = turns.iloc[:, 0], {}
+    for name, ms in turns.items():
+        rows[name] = _median(ms, "ms") | _median(first / ms, "speed_up")
+    return pd.DataFrame(rows).T
 
 
 def _median(values, name):

@@ -9,20 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from helpers import datasets, masking, measuring, networks, pruning
-from helpers.engine import caching, holding
+from helpers.engine import caching, doors, holding
 from helpers.engine.backend import keras, tf
 from helpers.engine.bars import progress
-from helpers.engine.doors import (
-    COUNT,
-    FINITE,
-    FUNCTION,
-    MODEL,
-    SEED,
-    SPARSITY,
-    SPLIT,
-    door,
-    optional,
-)
+from helpers.engine.doors import COUNT, MODEL, SPLIT, door, optional
 from helpers.fitting import fit
 
 NUM_STEPS, NUM_EPOCHS = 4000, 10  # about nine passes over the full data
@@ -48,14 +38,13 @@ def baseline(dataset, seed=0, widths=networks.WIDTHS, **options):
         dataset: a name that `datasets.load` knows, or a `Split`.
         seed: decides the initial weights and the order of the images.
         widths: units of the hidden layers.
-        options: `build`, a function such as `networks.lenet` that is called
-            with `seed` and returns another network than that of `widths`;
-            `num_steps` instead of 4,000.
+        options: `num_steps` instead of 4,000; `build`, a function of `seed`,
+            such as `networks.lenet`, that makes another network.
     """
     return baseline_run(dataset, seed, widths, **options).model
 
 
-@door(dataset=DATASET, seed=SEED, build=optional(FUNCTION),
+@door(dataset=DATASET, seed=doors.SEED, build=optional(doors.FUNCTION),
       num_steps=optional(COUNT))  # fmt: skip
 def baseline_run(
     dataset, seed=0, widths=networks.WIDTHS, build=None, num_steps=None
@@ -94,41 +83,30 @@ def fine_tune(model, split, num_steps, hold_zeros=True, **options):
     return student
 
 
-@door(model=MODEL, split=SPLIT, final_sparsity=SPARSITY, rounds=COUNT,
+@door(model=MODEL, split=SPLIT, final_sparsity=doors.SPARSITY, rounds=COUNT,
       num_steps=COUNT, rewind_to=optional(MODEL),
-      measure=optional(FUNCTION))  # fmt: skip
+      measure=optional(doors.FUNCTION))  # fmt: skip
 def prune_in_rounds(
-    model,
-    split,
-    final_sparsity,
-    rounds,
-    num_steps,
-    scope="layer",
-    rewind_to=None,
-    measure=None,
-    **options,
-):
+    model, split, final_sparsity, rounds, num_steps, scope="layer",
+    rewind_to=None, measure=None, **options,
+):  # fmt: skip
     """Prune a fraction of what is left, train, and again, `rounds` times.
 
-    From a dense `model`, the density after round n is
-    `(1 - final_sparsity) ** (n / rounds)`, as an exact count of weights (see
-    `pruning.prune_weights`); from a sparse one, its own density falls to
-    that of `final_sparsity` in equal ratios. All rounds see the same images
-    in the same order.
+    The density falls in equal ratios: from a dense `model`, it is
+    `(1 - final_sparsity) ** (n / rounds)` after round n, as an exact count
+    of weights. All rounds see the same images in the same order.
 
     Args:
         num_steps: training steps after each pruning, zeros held.
-        rewind_to: an earlier network of the same shape. Its values are given
-            back to the surviving weights before each training (Frankle and
-            Carbin, 2019).
-        measure: called with the network after each round (and before the
-            first); returns a dict of more columns for the history.
+        rewind_to: an earlier network, to which the surviving weights are
+            rewound before each training (Frankle and Carbin, 2019).
+        measure: called with the network before the first and after each
+            round; returns a dict of more columns for the history.
         options: go to `fit`.
 
     Returns:
-        A DataFrame with a row per round: `round`, `sparsity`, the validation
-        set's `val_loss` and `val_accuracy`, and what `measure` returns; and
-        the network after the last round.
+        A DataFrame by round: `sparsity`, `val_loss`, `val_accuracy` and what
+        `measure` returns; and the network after the last round.
     """
     pruning.prune_weights(model, final_sparsity, scope)  # or refuse it now
     start = masking.sparsity_of(pruning.prunable_kernels(model))
@@ -156,26 +134,19 @@ def rewind(model, to):
 
     **Changes `model`.** Its zeros stay and are held. `to` is an earlier
     network of the same shape, such as `baseline_run(...).initial`.
-
-    Raises:
-        ValueError: `to` has other shapes, or weights that are not numbers.
-            Nothing is changed then.
+    Nothing is changed where `to` does not fit.
     """
-    _require_same_shapes(model, to)
-    FINITE.check("to", pruning.prunable_kernels(to, include_output=True))
-    zeros = pruning.zeros_of(model)
-    holding.hold(model, zeros)  # or refuse it now
-    model.set_weights(to.get_weights())
-    holding.hold(model, zeros)
-
-
-def _require_same_shapes(model, to):
     shapes = [[tuple(w.shape) for w in m.weights] for m in (model, to)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"Cannot rewind a network with weights of shapes {shapes[0]} to "
             f"one with {shapes[1]}; pass the network it started from."
         )
+    doors.FINITE.check("to", pruning.prunable_kernels(to, include_output=True))
+    zeros = pruning.zeros_of(model)
+    holding.hold(model, zeros)  # or refuse it now
+    model.set_weights(to.get_weights())
+    holding.hold(model, zeros)
 
 
 def _round_row(number, model, split, measure):
@@ -198,10 +169,10 @@ def _key(initial, split, seed, num_steps):
         "versions": [keras.__version__, tf.__version__],
         "recipe": "Adam 1e-3, cosine, batch 128",
     }
-    digest = hashlib.sha256(json.dumps(decides).encode())
-    for array in initial.get_weights():
-        digest.update(array.tobytes())
-    return f"{split.name}-seed{seed}-{digest.hexdigest()[:12]}"
+    weights = [array.tobytes() for array in initial.get_weights()]
+    content = b"".join([json.dumps(decides).encode(), *weights])
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{split.name}-seed{seed}-{digest[:12]}"
 
 
 def _read_run(folder, initial):
@@ -223,7 +194,7 @@ def _read_run(folder, initial):
 
 
 def _train(initial, split, seed, num_steps):
-    trained = pruning.copy_of(initial)
+    trained, held_out = pruning.copy_of(initial), (split.x_val, split.y_val)
 
     def move(epoch, logs):
         shown = f"validation accuracy {logs['val_accuracy']:.4f}"
@@ -233,13 +204,12 @@ def _train(initial, split, seed, num_steps):
     with progress(range(NUM_EPOCHS), f"training on {split.name}") as bar:
         history = fit(
             trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
-            validation_data=(split.x_val, split.y_val),
+            validation_data=held_out,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=move)],
-        )  # fmt: skip
-    table = pd.DataFrame(history.history)
-    table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
+        ).history  # fmt: skip
+    epochs = pd.RangeIndex(1, NUM_EPOCHS + 1, name="epoch")
     model = pruning.copy_of(trained)  # without the optimizer's state
-    return Baseline(model, initial, table)
+    return Baseline(model, initial, pd.DataFrame(history, epochs))
 
 
 def _keep(run, folder):

@@ -46,6 +46,9 @@ sliders.Explorer(
 
 # %% tags=["solution"]
 print("right")
+
+# %% tags=["check"]
+print("checked")
 """
 
 
@@ -76,7 +79,7 @@ def test_stored_notebook_is_the_source_executed_in_order(stored, cells):
     assert [c.source for c in stored.cells] == [c.source for c in source.cells]
     for cell, written in zip(stored.cells, source.cells, strict=True):
         assert cell.metadata.get("tags") == written.metadata.get("tags")
-    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5]
     assert cells[3].outputs[0].text == "right\n"
 
 
@@ -105,15 +108,18 @@ def test_pictures_are_one_line_of_base64(cells):
 def test_nothing_that_varies_from_run_to_run_is_stored(stored):
     assert stored.metadata == building.METADATA
     assert [cell.id for cell in stored.cells] == [
-        f"07-{number:03d}" for number in range(5)
+        f"07-{number:03d}" for number in range(6)
     ]
     for cell in stored.cells:
         assert set(cell.metadata) <= {"tags", "jupyter"}
 
 
-def test_solutions_are_collapsed_and_nothing_else(cells):
-    hidden = [cell.metadata.get("jupyter") for cell in cells]
-    assert hidden == [None, None, None, {"source_hidden": True}]
+def test_solutions_and_the_code_of_checks_are_collapsed_and_nothing_else(cells):
+    assert [cell.metadata.get("jupyter") for cell in cells] == [
+        None, None, None,
+        {"source_hidden": True, "outputs_hidden": True},
+        {"source_hidden": True},
+    ]  # fmt: skip
 
 
 def test_headline_picture_is_written_beside(folder, cells):

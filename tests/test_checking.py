@@ -115,6 +115,55 @@ def test_the_strict_comparison_leaves_out_what_was_measured(
     assert done.returncode == 1 - passes
 
 
+# A reader's answer
+
+
+def judged(capsys, given, *args, **bounds):
+    checking.answer(given, *args, **bounds)
+    return capsys.readouterr().out
+
+
+def test_who_has_not_answered_yet_is_told_what_to_do(capsys):
+    asked = []
+    line = judged(capsys, ..., asked.append, above=0)
+    assert line.startswith("Put your answer in place of the dots")
+    assert line.count("\n") == 1
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "verdict"),
+    [
+        ({"above": 0.5}, "PASS"),
+        ({"above": 0.9}, "FAIL"),
+        ({"below": 0.9}, "PASS"),
+        ({"below": 0.5}, "FAIL"),
+        ({"within": (0.7, 0.9)}, "PASS"),
+        ({"within": (0.8, 0.9)}, "FAIL"),
+    ],
+)
+def test_an_answer_is_judged_by_its_bounds(capsys, bounds, verdict):
+    line = f"{verdict}  your answer (≈ 0.75)\n"
+    assert judged(capsys, 0.75, **bounds) == line
+
+
+def test_what_is_measured_of_an_answer_is_judged(capsys):
+    line = judged(capsys, 0.75, lambda answer: 1 - answer, below=0.3)
+    assert line == "PASS  your answer (≈ 0.25)\n"
+    line = judged(capsys, [1, 2], len, within=(2, 3))
+    assert line == "FAIL  your answer (≈ 2)\n"
+
+
+@pytest.mark.parametrize(("given", "verdict"), [(0, "FAIL"), (True, "PASS")])
+def test_an_answer_of_nothing_is_an_answer(capsys, given, verdict):
+    assert judged(capsys, given).startswith(verdict)
+
+
+def test_an_answer_in_dots_of_another_kind_is_not_taken(capsys):
+    with pytest.raises(ValueError, match="true or false; got str"):
+        checking.answer("...")
+
+
 # The same outputs
 
 

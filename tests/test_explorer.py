@@ -419,3 +419,76 @@ def test_at_a_place_all_has_been_seen(slow):
     where, rest, pngs = explorer(look=slow).at((0.25,))
     assert plain(where + rest) == "sparsity 0.25 · accuracy 75.0 %"
     assert pngs == draw(0.25, 0.75, np.array(0.25))
+
+
+# Visits
+
+
+def test_a_visit_looks_at_every_place_and_says_how_many():
+    seen = []
+
+    def look_at(position, **chosen):
+        seen.append((*chosen.values(), position))
+        return look(position)
+
+    shown = explorer(look=look_at, choices=CHOICES)
+    assert shown.visit() == "18 places"
+    assert len(seen) == len(set(seen)) == 2 * 3 * 3
+
+
+def test_a_visit_raises_what_a_slider_would_show_at_one_place():
+    def fail(position, data):
+        if (position, data) == (0.25, "clothes"):
+            raise KeyError("gone")
+        return look(position)
+
+    shown = explorer(look=fail, choices={"data": ["digits", "clothes"]})
+    place = r"At \('clothes', 0\.25\).*KeyError"
+    with pytest.raises(RuntimeError, match=place) as error:
+        shown.visit()
+    assert isinstance(error.value.__cause__, KeyError)
+
+
+def test_a_visit_finds_a_name_that_a_later_cell_has_bound_anew():
+    """A solution had made a list of the sizes that the slider looks up."""
+    space = {"np": np, "sizes": {0.0: 3, 0.25: 2, 0.5: 1}}
+    code = """
+def look(position):
+    readings = {"accuracy": 0.5, "bytes": sizes[position]}
+    return readings, np.zeros((2, 2))
+"""
+    exec(code, space)
+    shown = explorer(look=space["look"])
+    assert "bytes 1" in text(shown)
+    space["sizes"] = [3, 2, 1]
+    with pytest.raises(RuntimeError, match=r"At \(0\.0,\).*TypeError.*indices"):
+        shown.visit()
+
+
+def test_an_error_of_the_drawing_is_raised_by_a_visit_too():
+    def fail(position, accuracy, image):
+        if position == 0.25:
+            raise RuntimeError("no ink")
+        return draw(position, accuracy, image)
+
+    with pytest.raises(RuntimeError, match=r"At \(0\.25,\).*no ink"):
+        explorer(draw=fail).visit()
+
+
+def test_a_visit_moves_nothing():
+    shown = explorer(lambda p, **chosen: look(p), choices=CHOICES)
+    before = shown._place(), text(shown), pictures(shown), shown.readings
+    shown.visit()
+    after = shown._place(), text(shown), pictures(shown), shown.readings
+    assert after == before
+    shown.slider.value = 0.25
+    assert "accuracy 75.0 %" in text(shown)
+
+
+def test_a_visit_waits_for_what_goes_on_where_the_controls_are(slow):
+    """Both would prune the same copy of a network."""
+    shown = explorer(look=slow)
+    threading.Timer(0.05, slow.let_on.set).start()
+    shown.visit()
+    assert shown._done == {(0.5,)}
+    assert slow.looks == [0.5, 0.0, 0.25]

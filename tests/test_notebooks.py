@@ -1,8 +1,10 @@
 """What the comparison of outputs does not look at."""
 
+import ast
 import json
 import pathlib
 import re
+import statistics
 
 import jupytext
 import nbformat
@@ -13,7 +15,16 @@ FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 IGNORED = "nbval-ignore-output"
 PRIVATE = re.compile(r"/(home|root|tmp|work)/| at 0x")
-FORBIDDEN = ("sys.path", "!pip", "%matplotlib", "plt.show(", "filterwarnings")
+FOLDED = {"solution", "check"}
+FORBIDDEN = (
+    "sys.path", "!pip", "%matplotlib", "plt.show(", "filterwarnings",
+    "# fmt: skip",
+)  # fmt: skip
+OLD = re.compile(
+    r"plotting\.(curves|bands|bars|histograms|with_intervals|caption|pixel_maps"
+    r"|ExplorerPicture|picture_of)\b"
+)
+UNSAID = [r"\bWhoever\b", r"\bgrew from\b", r"\+-", r" -> ", r"\d x \d"]
 ANATOMY = [
     r"# \d+\. \w+",
     r"> (.+\n> )*.*\?",
@@ -50,6 +61,27 @@ def tags(cell):
 
 def outputs(path):
     return [(cell, o) for cell in code_cells(path) for o in cell.outputs]
+
+
+def visible(path):
+    return [cell for cell in code_cells(path) if not FOLDED & set(tags(cell))]
+
+
+def lines_in(cell):
+    """Lines of code that a reader sees, without empty ones."""
+    return [line for line in cell.source.splitlines() if line.strip()]
+
+
+def calls(cell, *names):
+    """Calls of these functions, such as "checking.claim"."""
+    nodes = ast.walk(ast.parse(cell.source))
+    found = [node for node in nodes if isinstance(node, ast.Call)]
+    return [call for call in found if ast.unparse(call.func) in names]
+
+
+def last_line(cell):
+    """The last statement of a cell, however it is broken into lines."""
+    return ast.unparse(ast.parse(cell.source).body[-1])
 
 
 def text_of(output):
@@ -98,9 +130,9 @@ def test_nothing_was_written_to_stderr(path):
     assert written == []
 
 
-def test_no_claim_fails_but_controls(path):
+def test_no_claim_fails_but_of_what_is_broken(path):
     failed = [line for line in lines_of(path) if line.startswith("FAIL")]
-    assert [line for line in failed if "control" not in line] == []
+    assert [line for line in failed if "broken" not in line] == []
 
 
 def test_nothing_of_the_machine_is_shown(path):
@@ -172,9 +204,48 @@ def test_no_formula_needs_a_script_to_be_read(path):
     assert "$" not in prose(path)
 
 
-def test_cells_are_short(path):
-    sizes = [len(cell.source.splitlines()) for cell in code_cells(path)]
-    assert max(sizes) <= 20
+def test_cells_are_few_and_short(path):
+    sizes = [len(lines_in(cell)) for cell in visible(path)]
+    assert 12 <= len(sizes) <= 22
+    assert statistics.median(sizes) <= 6
+    assert max(sizes) <= 15
+
+
+def test_claims_are_a_small_part_of_what_is_seen(path):
+    names = "checking.claim", "checking.same_outputs"
+    claims = [c for cell in visible(path) for c in calls(cell, *names)]
+    lines = sum(c.end_lineno - c.lineno + 1 for c in claims)
+    assert lines <= 0.08 * sum(len(lines_in(cell)) for cell in visible(path))
+
+
+def test_claims_show_what_was_measured(path):
+    bounds = {"below", "above", "within"}
+    claims = [c for x in code_cells(path) for c in calls(x, "checking.claim")]
+    bare = [c for c in claims if not bounds & {k.arg for k in c.keywords}]
+    assert [ast.unparse(call) for call in bare] == []
+
+
+def test_there_are_twice_as_many_figures_as_tables(path):
+    shown = [output.get("data", {}) for _, output in outputs(path)]
+    figures = sum("image/png" in data for data in shown)
+    tables = sum("<table" in data.get("text/html", "") for data in shown)
+    assert figures >= 2 * tables
+
+
+def test_figures_are_drawn_as_the_series_draws_them_now(path):
+    source = "\n".join(cell.source for cell in code_cells(path))
+    assert OLD.findall(source) == []
+
+
+def test_readers_commit_to_predictions_of_what_is_measured(path):
+    asked = [
+        c for cell in visible(path) for c in calls(cell, "sliders.Prediction")
+    ]
+    assert len(asked) >= 2
+    for call in asked:
+        answers = [k.value for k in call.keywords if k.arg == "answer"]
+        (answer,) = answers or call.args[1:2]
+        assert not isinstance(answer, ast.Constant), ast.unparse(call)
 
 
 def test_at_most_two_functions_are_defined(path):
@@ -194,7 +265,46 @@ def test_nothing_of_the_plumbing_is_shown(path):
     assert [word for word in FORBIDDEN if word in source] == []
 
 
-def test_exercises_have_solutions_that_are_judged(path):
-    solutions = [c.source for c in code_cells(path) if "solution" in tags(c)]
-    assert len(solutions) >= 2
-    assert all("checking." in source for source in solutions)
+def test_exercises_have_a_cell_to_work_in_and_a_folded_solution(path):
+    """Both are judged; a solution says its answer, too."""
+    cells = [c for c in code_cells(path) if calls(c, "checking.answer")]
+    empty = [c for c in cells if "answer = ..." in c.source]
+    solved = [c for c in code_cells(path) if "solution" in tags(c)]
+    assert 2 <= len(empty) == len(solved) <= 3
+    assert all(not FOLDED & set(tags(cell)) for cell in empty)
+    for cell in (*empty, *solved):
+        assert last_line(cell).startswith("checking.answer("), cell.source
+    for cell in solved:
+        assert calls(cell, "print"), cell.source
+
+
+def test_all_places_of_the_slider_are_visited_at_the_end(path):
+    if any(calls(c, "sliders.explore") for c in code_cells(path)):
+        last = code_cells(path)[-1]
+        assert last.source.strip() == "explorer.visit()"
+        assert tags(last) == ["check"]
+
+
+# The language
+
+
+def bare(text):
+    """Text in lower case, without marks and without targets of links."""
+    text = re.sub(r"\]\([^)]*\)", "", text)
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def test_prose_has_none_of_what_the_series_does_not_say(path):
+    text = re.sub(r"```[\s\S]*?```|`[^`]*`", "_", prose(path))
+    assert [p for p in UNSAID if re.search(p, text)] == []
+
+
+def test_the_last_line_asks_what_the_next_notebook_asks(path):
+    *_, last = prose(path).rstrip().split("\n\n")
+    later = PATHS[PATHS.index(path) + 1 :]
+    if not later:
+        assert not last.startswith("Next")
+        return
+    assert last.startswith("Next")
+    question = re.search(r"^> .*(?:\n> .*)*", prose(later[0]), re.M)[0]
+    assert bare(question) in bare(last)

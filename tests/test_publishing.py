@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
+from helpers import sliders
 from helpers.engine.explorer import Explorer
 from helpers.workshop import publishing
 
@@ -96,6 +97,65 @@ def test_a_page_has_a_language_a_title_and_fits_a_phone():
     assert shown.find("title").text == "1. First"
     viewport = shown.find("meta", {"name": "viewport"})["content"]
     assert viewport.startswith("width=device-width")
+
+
+# What is folded
+
+
+def cell_of(source, output, *tags):
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})
+    cell.outputs = [nbformat.v4.new_output("stream", text=output)]
+    return cell
+
+
+@pytest.fixture
+def folded():
+    cells = [
+        cell_of("look()", "seen"),
+        cell_of("solve()", "solved", "solution"),
+        cell_of("visit()", "visited", "check", "nbval-ignore-output"),
+    ]
+    whole = nbformat.v4.new_notebook(cells=cells)
+    html = publishing.page(whole, "01_first", PAGES)
+    return BeautifulSoup(html, "html.parser").find("main")
+
+
+def test_solutions_are_inside_and_of_checks_the_code(folded):
+    solution, check = folded.find_all("details")
+    assert solution.find("summary").text == "Solution"
+    assert "solve()" in solution.text
+    assert "solved" in solution.text
+    assert check.find("summary").text == "Check"
+    assert "visit()" in check.text
+    assert "visited" not in check.text
+    assert folded.text.index("visited") > folded.text.index("visit()")
+
+
+def test_what_is_folded_is_closed_and_all_else_is_not_folded(folded):
+    """By the browser: without a script, and by keyboard, too."""
+    for details in folded.find_all("details"):
+        assert not details.has_attr("open")
+        assert details.find(recursive=False).name == "summary"
+        details.decompose()
+    assert "look()" in folded.text
+    assert "seen" in folded.text
+
+
+def test_a_prediction_is_a_question_with_its_answer_folded():
+    asked = sliders.Prediction("How many are left?", 81.52)
+    data = asked._repr_mimebundle_()
+    data.pop("application/vnd.jupyter.widget-view+json")  # as it is stored
+    cell = nbformat.v4.new_code_cell("ask()")
+    cell.outputs = [nbformat.v4.new_output("execute_result", data)]
+    whole = nbformat.v4.new_notebook(cells=[cell])
+    html = publishing.page(whole, "01_first", PAGES)
+    shown = BeautifulSoup(html, "html.parser").find("main")
+    (details,) = shown.find_all("details")
+    assert not details.has_attr("open")
+    assert details.find("summary").text == "The answer"
+    assert details.extract().text.endswith("≈ 81.5 %")
+    assert "How many are left?" in shown.text
+    assert "81.5" not in shown.text
 
 
 # The page without a kernel

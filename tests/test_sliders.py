@@ -1,10 +1,12 @@
 """An explorer prunes and judges the network that it says it does."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from helpers import (
     compacting,
@@ -204,3 +206,118 @@ def test_curves_are_those_of_the_data_set(monkeypatch, explorer, sweep):
             np.testing.assert_allclose(line.get_ydata(), wanted)
         (height,) = drawn[-1].ring.get_ydata()
         assert height == pytest.approx(100 * sweep[data, "global", 0.9])
+
+
+# Predictions
+
+
+def asked(answer=81.52, **options):
+    return sliders.Prediction("What is left <of it>?", answer, **options)
+
+
+def said(prediction, guess):
+    """What it tells who has committed to a guess."""
+    prediction.guess.value = guess
+    assert prediction.said.value == ""
+    prediction.commit.click()
+    (status,) = BeautifulSoup(prediction.said.value, "html.parser")
+    assert status["role"] == "status"
+    return status.text
+
+
+@pytest.mark.parametrize(
+    ("guess", "gap"),
+    [
+        (90, "90, which is 8.48 points above"),
+        (0, "0, which is 81.5 points below"),
+    ],
+)
+def test_the_answer_and_the_gap_are_told(guess, gap):
+    assert said(asked(), guess) == f"It is ≈ 81.5 %. You said {gap}."
+
+
+def test_other_units_have_no_points_and_thousands_have_commas():
+    one = asked(476_812, ends=(0, 1e6), unit="weights")
+    told = said(one, 250_000)
+    assert told == (
+        "It is ≈ 477,000 weights. You said 250,000, which is 227,000 below."
+    )
+    assert said(asked(3.5, ends=(1, 10), unit=""), 4) == (
+        "It is ≈ 3.5. You said 4, which is 0.5 above."
+    )
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer"), [(["first", "last"], "last"), ((0.5, 0.25), 0.25)]
+)
+def test_a_choice_is_right_or_it_is_not(choices, answer):
+    told = said(asked(answer, choices=choices), choices[0])
+    assert told == f"It is {answer}. You said {choices[0]}."
+    told = said(asked(answer, choices=choices), answer)
+    assert told == f"It is {answer}. So you said."
+
+
+def test_one_commits_once():
+    prediction = asked()
+    said(prediction, 50)
+    assert prediction.commit.disabled
+
+
+def test_nothing_is_told_before():
+    prediction = asked()
+    question, guess, _, told = (w.get_state() for w in prediction.children)
+    assert question["value"] == "<b>What is left &lt;of it&gt;?</b>"
+    assert (guess["value"], told["value"]) == (50, "")
+    assert not prediction.commit.disabled
+
+
+def test_the_ends_are_those_of_the_control():
+    guess = asked(2.5, ends=(2, 4)).guess
+    assert (guess.min, guess.value, guess.max) == (2, 3, 4)
+    assert (guess.max - guess.min) / guess.step == pytest.approx(100)
+
+
+def test_pages_without_a_kernel_have_the_answer_folded():
+    bundle = asked()._repr_mimebundle_()
+    assert bundle["text/plain"] == "What is left <of it>? It is ≈ 81.5 %."
+    page = BeautifulSoup(bundle["text/html"], "html.parser")
+    folded = page.find("details").extract()
+    assert not folded.has_attr("open")
+    assert folded.find("summary").text == "The answer"
+    assert folded.text.endswith("≈ 81.5 %")
+    assert page.text == "What is left <of it>?"
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_texts_of_a_prediction_are_no_html():
+    prediction = asked("<b>", choices=["<i>", "<b>"])
+    told = said(prediction, "<i>")
+    assert told == "It is <b>. You said <i>."
+    html = prediction._repr_mimebundle_()["text/html"]
+    assert "<of" not in html + prediction.children[0].value
+    assert "&lt;b&gt;</details>" in html
+
+
+def test_the_strict_comparison_leaves_out_what_was_measured():
+    one, other = (asked(n)._repr_mimebundle_() for n in (81.52, 80.97))
+    sanitized = re.compile("\u2248 [-+.,\\w]+")  # as in sanitize.cfg
+    for kind in ("text/plain", "text/html"):
+        texts = {sanitized.sub("measured", b[kind]) for b in (one, other)}
+        assert len(texts) == 1
+    assert one["text/plain"] != other["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        (np.nan, {}),
+        (120, {}),
+        (0.5, {"ends": (1, 10)}),
+        (0.5, {"ends": (1, 0)}),
+        ("c", {"choices": ["a", "b"]}),
+    ],
+)
+def test_what_nobody_could_guess_is_not_asked(answer, options):
+    words = r"^`answer` is .*; got .*\. Pass other `"
+    with pytest.raises(ValueError, match=words):
+        asked(answer, **options)

@@ -165,6 +165,71 @@ def test_rows_of_one_seed_are_not_paired_at_random():
         paired(table)
 
 
+def gaps_of(table, **options):
+    return studying.gaps(table, "accuracy", "method", "one", **options)
+
+
+def test_gaps_are_within_seeds_whatever_the_order():
+    table = compared(GAPS, data="mnist")
+    found = gaps_of(table.sample(frac=1, random_state=0), by=["data"])
+    found = found.sort_values("seed", ignore_index=True)
+    assert list(found) == ["data", "seed", "method", "accuracy"]
+    assert found["accuracy"].tolist() == pytest.approx(GAPS)
+    assert found["seed"].tolist() == list(range(6))
+    assert set(found["method"]) == {"two"}
+
+
+def test_gaps_are_within_groups():
+    tables = [compared(n * GAPS, s=s) for n, s in ((1, 0.5), (-2, 0.9))]
+    found = gaps_of(pd.concat(tables), by=["s"]).set_index(["s", "seed"])
+    for s, n in ((0.5, 1), (0.9, -2)):
+        assert found.loc[s, "accuracy"].tolist() == pytest.approx(n * GAPS)
+
+
+def test_gaps_are_to_the_baseline_that_is_named():
+    table = pd.concat([compared(GAPS), seeds_of(GAPS, method="three")])
+    found = studying.gaps(table, "accuracy", "method", "two")
+    assert set(found["method"]) == {"one", "three"}
+    one = found[found["method"] == "one"]
+    assert one["accuracy"].tolist() == pytest.approx(-GAPS)
+
+
+def test_seeds_without_a_partner_or_a_number_have_no_gap():
+    table = compared(GAPS).reset_index(drop=True)
+    table.loc[7, "accuracy"] = np.nan
+    assert gaps_of(table[1:])["seed"].tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("baseline", ["One", None])
+def test_a_baseline_that_no_seed_has_is_refused(baseline):
+    """It would be a figure of nothing."""
+    words = r"two seeds or more.*got none, of \['one', 'two'\]\. Pass another"
+    with pytest.raises(ValueError, match=words):
+        studying.gaps(compared(GAPS), "accuracy", "method", baseline)
+
+
+def test_gaps_of_rows_that_are_no_spread_over_seeds_are_refused():
+    table = pd.concat([compared(GAPS, s=1), compared(GAPS, s=2)])
+    with pytest.raises(ValueError, match=r"several rows.*Pass more columns"):
+        gaps_of(table)
+    with pytest.raises(ValueError, match="`table` is a table with a row per"):
+        gaps_of([1, 2])
+
+
+def test_the_t_interval_is_that_of_the_mean():
+    low, high = studying.t_interval(GAPS)
+    half = stats.t.ppf(0.975, 5) * np.std(GAPS, ddof=1) / np.sqrt(6)
+    wanted = [GAPS.mean() - half, GAPS.mean() + half]
+    assert [low, high] == pytest.approx(wanted)
+
+
+def test_the_t_interval_holds_the_mean_19_times_in_20():
+    runs = np.random.default_rng(0).normal(0.3, 0.02, (2000, 6))
+    ends = np.array([studying.t_interval(run) for run in runs])
+    held = (ends[:, 0] < 0.3) & (ends[:, 1] > 0.3)
+    assert held.mean() == pytest.approx(0.95, abs=0.015)
+
+
 # Sweeps
 
 

@@ -1,5 +1,6 @@
 """Laws of timing: fair turns, runtimes that agree, honest intervals."""
 
+import itertools
 import types
 
 import numpy as np
@@ -32,6 +33,19 @@ def test_latency_has_a_row_per_model_and_an_interval(trained, split, runtime):
         assert (table[name] <= table[f"{name}_high"]).all()
     assert (table.loc["full", COLUMNS[3:]] == 1).all()
     assert (table["ms"] > 0).all()
+
+
+def test_a_table_has_a_row_per_runtime_batch_size_and_model(trained, split):
+    models = {"full": trained, "tiny": networks.mlp(widths=(2,))}
+    table = timing.table(
+        models, split.x_test, (1, 9), ("litert", "tf.function"), repeats=6
+    )
+    places = itertools.product(("litert", "tf.function"), (1, 9), models)
+    keys = ["runtime", "batch_size", "model"]
+    assert list(table[keys].itertuples(index=False, name=None)) == list(places)
+    assert list(table.columns) == [*keys, *COLUMNS, "speed_up_high"]
+    assert (table.loc[table["model"] == "full", "speed_up"] == 1).all()
+    assert table[COLUMNS].map(np.isfinite).all(axis=None)
 
 
 def test_latency_takes_one_model_as_well(trained, split):

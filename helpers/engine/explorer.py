@@ -83,12 +83,14 @@ class Explorer(widgets.VBox):
 
     def visit(self):
         """Look at every place; an error there is raised. Returns how many."""
+        self.settle()  # what goes on there may share a network with these
         values = [[v for _, v in c.options] for c in self.controls]
         places = list(itertools.product(*values))
         for place in places:
             readings, _ = next(self._see(place))
-            if "accuracy" not in readings:
-                raise RuntimeError(f"At {place}: {readings}")
+            if "accuracy" not in readings:  # but an error by its type
+                (error,) = readings.values()
+                raise RuntimeError(f"At {place}: {readings}") from error
         return f"{len(places)} places"
 
     def _move(self, change=None):

@@ -23,6 +23,10 @@ MOVING = (
     "from helpers.workshop import publishing; publishing.move_sliders(); "
     "del publishing"
 )
+FOLDED = {  # what JupyterLab hides of a cell, by its tag
+    "solution": ["source_hidden", "outputs_hidden"],
+    "check": ["source_hidden"],
+}
 METADATA = {
     "jupytext": {
         "cell_metadata_filter": "tags,-all",
@@ -66,9 +70,8 @@ def execute(path, *before):
 def store(path):
     """Rebuild the .ipynb beside `path`, and the picture it is tagged for."""
     notebook = execute(path)
-    _write(
-        path.with_suffix(".ipynb"), (nbformat.writes(notebook) + "\n").encode()
-    )
+    text = nbformat.writes(notebook) + "\n"
+    _write(path.with_suffix(".ipynb"), text.encode())
     for cell in notebook.cells:
         if "headline" in cell.metadata.get("tags", []):
             png = cell.outputs[-1]["data"]["image/png"]
@@ -77,39 +80,34 @@ def store(path):
 
 def run(path):
     """Execute `path` and leave a readable page of it in build/."""
-    pages = publishing.titles(_series(path))
-    html = publishing.page(execute(path), path.stem, pages)
+    html = publishing.page(execute(path), path.stem, _pages(path))
     _write(PAGES / f"{path.stem}.html", html.encode())
 
 
 def site(path):
     """Execute `path` for build/site/, where sliders move without a kernel."""
-    pages = publishing.titles(_series(path))
-    notebook = execute(path, MOVING)
-    html = publishing.page(notebook, path.stem, pages)
+    folder, pages = PAGES / "site", _pages(path)
+    html = publishing.page(execute(path, MOVING), path.stem, pages)
     readme = (path.parent.parent / "README.md").read_text(encoding="utf-8")
     front = publishing.front_page(readme, pages)
-    _write(PAGES / "site" / f"{path.stem}.html", html.encode())
-    _write(PAGES / "site" / "index.html", front.encode())
     headline = path.with_name("headline.png").read_bytes()
-    _write(PAGES / "site" / "headline.png", headline)
+    _write(folder / f"{path.stem}.html", html.encode())
+    _write(folder / "index.html", front.encode())
+    _write(folder / "headline.png", headline)
 
 
 def main(arguments=None):
     """Do the named work for each notebook, with a line for each."""
+    works = {"store": store, "run": run, "site": site}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", choices=["store", "run", "site"])
+    parser.add_argument("work", choices=works)
     parser.add_argument("notebooks", nargs="+", type=pathlib.Path)
     options = parser.parse_args(arguments)
-    work = {"store": store, "run": run, "site": site}[options.work]
-    for number, path in enumerate(options.notebooks, start=1):
-        print(
-            f"{number}/{len(options.notebooks)} {path.stem} ...",
-            end=" ",
-            flush=True,
-        )
+    paths = options.notebooks
+    for number, path in enumerate(paths, start=1):
+        print(f"{number}/{len(paths)} {path.stem} ...", end=" ", flush=True)
         start = time.perf_counter()
-        work(path.resolve())
+        works[options.work](path.resolve())
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
 
 
@@ -119,8 +117,8 @@ def _clean(notebook, path):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{path.stem[:2]}-{number:03d}"
-        if "solution" in cell.metadata.get("tags", []):
-            cell.metadata["jupyter"] = {"source_hidden": True}
+        for tag in FOLDED.keys() & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = dict.fromkeys(FOLDED[tag], True)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if len(data) > 1:
@@ -131,8 +129,8 @@ def _clean(notebook, path):
     return notebook
 
 
-def _series(path):
-    return sorted(path.parent.glob("[0-9][0-9]_*.py"))
+def _pages(path):
+    return publishing.titles(sorted(path.parent.glob("[0-9][0-9]_*.py")))
 
 
 def _write(path, content):

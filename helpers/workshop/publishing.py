@@ -23,12 +23,9 @@ BADGE = re.compile(r"^\[!\[.*\n", re.MULTILINE)
 
 
 def page(notebook, name, pages):
-    """HTML of an executed notebook.
+    """HTML of an executed notebook, the page `name` (without `.html`).
 
-    Args:
-        notebook: its cells with their outputs.
-        name: of this page, without `.html`.
-        pages: all pages of the series, from name to title, linked at the top.
+    `pages` are all of the series, from name to title, linked at the top.
     """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
@@ -55,9 +52,8 @@ def titles(paths):
     """Pages of the series, from name to title, the front page first."""
     found = {"index": "Start"}
     for path in paths:
-        title = re.search(
-            r"^# # (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE
-        )
+        text = path.read_text(encoding="utf-8")
+        title = re.search(r"^# # (.*)$", text, re.MULTILINE)
         found[path.stem] = title[1] if title else path.stem
     return found
 
@@ -71,23 +67,20 @@ def move_sliders():
 def slider(explorer):
     """HTML in which an explorer moves without a kernel.
 
-    Every position of every choice is looked at; the readings, the pictures
-    and the few lines of script that show them are in the text.
+    It holds the readings and pictures of every position of every choice.
     """
     values = [[v for _, v in c.options] for c in explorer.controls]
-    states = [_state(explorer, place) for place in itertools.product(*values)]
+    states = []
+    for place in itertools.product(*values):
+        where, rest, pngs = explorer.at(place)
+        shown = [pictures.as_text(pictures.small(png)) for png in pngs]
+        states.append({"place": where, "rest": rest, "pictures": shown})
     now = np.ravel_multi_index(
         [c.index for c in explorer.controls], [len(v) for v in values]
     )
-    text = (HERE / "site" / "explorer.html.j2").read_text()
+    text = (HERE / "site" / "explorer.html.j2").read_text(encoding="utf-8")
     template = jinja2.Template(text, autoescape=True)
     return template.render(explorer=explorer, states=states, first=states[now])
-
-
-def _state(explorer, place):
-    where, rest, pngs = explorer.at(place)
-    shown = [pictures.as_text(pictures.small(png)) for png in pngs]
-    return {"place": where, "rest": rest, "pictures": shown}
 
 
 def _relinked(match):

@@ -7,7 +7,6 @@ full or read-only costs one line of notice, no row.
 
 import contextlib
 import functools
-import hashlib
 import inspect
 import io
 import itertools
@@ -16,20 +15,16 @@ import os
 import pathlib
 import platform
 import time
+from unittest import mock
 
 import joblib
 import numpy as np
 import pandas as pd
 
 from helpers import datasets
+from helpers.engine import caching
 from helpers.engine.backend import keras, tf
 from helpers.engine.bars import progress
-from helpers.engine.caching import (
-    cache_folder,
-    one_at_a_time,
-    say_not_kept,
-    whole,
-)
 
 HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
@@ -44,21 +39,22 @@ WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}
 
 def study(experiment, seeds, data, sample, num_workers, axes):
     """The rows of a study, see `studying.study`."""
-    runs = _all_runs(experiment, {"data": data, "seed": seeds, **axes}, sample)
+    source = "sample" if sample else "full"
+    runs = _all_runs(experiment, seeds, data, source, axes)
     rows = {path: _read_rows(path, run) for path, run in runs.items()}
-    missing = {path: runs[path] for path in runs if rows[path] is None}
-    label = f"{experiment.__name__}, {'sample' if sample else 'full data'}"
+    missing = [path for path in runs if rows[path] is None]
+    label = f"{experiment.__name__}, {source}"
     with (
         _one_thread_each(),
         contextlib.closing(
             joblib.Parallel(num_workers, **WORKERS)(
-                joblib.delayed(_run)(experiment, path.name, run)
-                for path, run in missing.items()
+                joblib.delayed(_run)(experiment, path, runs[path])
+                for path in missing
             )
         ) as finished,
-        progress(finished, label, total=len(missing)) as shown,
+        progress(finished, label, len(missing)) as shown,
     ):
-        rows |= _kept(shown, _folder(experiment))
+        rows |= _kept(shown)
     return pd.DataFrame([row for path in runs for row in rows[path]])
 
 
@@ -69,101 +65,81 @@ def write(table, path, command):
         f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
     )
     header = f"# made by: {command}\n# with: {versions}\n"
-    with whole(pathlib.Path(path)) as part:
+    with caching.whole(pathlib.Path(path)) as part:
         part.write_text(header + table.to_csv(index=False), encoding="utf-8")
 
 
-def _all_runs(experiment, axes, sample):
-    """What to call `experiment` with, by the file that keeps its rows."""
-    axes = {name: _plain(values) for name, values in axes.items()}
-    prints = {name: _loaded(name, sample).fingerprint for name in axes["data"]}
-    code, runs = _code(experiment), {}
-    for values in itertools.product(*axes.values()):
-        run = {**dict(zip(axes, values, strict=True)), "sample": sample}
-        decides = [
-            run, prints[run["data"]], experiment.__name__, code,
-            keras.__version__, tf.__version__,
-        ]  # fmt: skip
-        text = json.dumps(decides, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        runs[_folder(experiment) / f"{digest}.json"] = run
+def _all_runs(experiment, seeds, data, source, axes):
+    """By the file that keeps a run's rows: the columns that tell it apart."""
+    folder = caching.cache_folder() / "studies" / experiment.__name__
+    decides = [_code(experiment), keras.__version__, tf.__version__]
+    runs = {}
+    for name, seed, *values in itertools.product(data, seeds, *axes.values()):
+        run = {"seed": seed, "data": name, "source": source}
+        run |= zip(axes, values, strict=True)
+        for key, value in run.items():
+            if isinstance(value, np.generic):
+                run[key] = value.item()  # which JSON can hold
+        images = _loaded(name, source).fingerprint
+        digest = joblib.hash([*decides, images, sorted(run.items())])
+        runs[folder / f"{digest[:16]}.json"] = run
     return runs
 
 
-def _plain(values):
-    """The values of an axis as Python's own, which JSON can hold."""
-    return [v.item() if isinstance(v, np.generic) else v for v in values]
-
-
 def _code(experiment):
-    """A digest of all code that an experiment may reach."""
-    own = [inspect.getsource(inspect.getmodule(experiment))]
+    """All code that an experiment may reach."""
+    own = inspect.getsource(inspect.getmodule(experiment))
     files = [HELPERS / f"{name}.py" for name in DECIDING]
-    text = "".join(own + [path.read_text(encoding="utf-8") for path in files])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return [own, *(path.read_text(encoding="utf-8") for path in files)]
 
 
-def _folder(experiment):
-    return cache_folder() / "studies" / experiment.__name__
-
-
-def _kept(finished, folder):
+def _kept(finished):
     """Each run's path and rows, as they finish; on disk if it takes them."""
     told = False
-    for name, rows in finished:
-        path, text = folder / name, json.dumps(rows, default=float)
+    for path, rows in finished:
+        text = json.dumps(rows, default=float)
         try:
-            with one_at_a_time(folder), whole(path) as part:
-                part.write_text(text, encoding="utf-8")
+            with caching.one_at_a_time(path.parent), caching.whole(path) as new:
+                new.write_text(text, encoding="utf-8")
         except OSError as error:
             if not told:
-                say_not_kept(f"Rows of the study {folder.name}", error)
+                what = f"Rows of the study {path.parent.name}"
+                caching.say_not_kept(what, error)
             told = True
         yield path, json.loads(text)
 
 
 def _read_rows(path, run):
     """The rows of a finished run, or None."""
-    about = _about(run).items()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        whole = rows and all(about <= row.items() for row in rows)
+        whole = rows and all(run.items() <= row.items() for row in rows)
         return rows if whole else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None  # not there, or damaged
 
 
-def _about(run):
-    """The columns that tell whose rows these are."""
-    axes = dict(run)
-    source = "sample" if axes.pop("sample") else "full"
-    seed, data = axes.pop("seed"), axes.pop("data")
-    return {"seed": seed, "data": data, "source": source, **axes}
-
-
-def _run(experiment, name, run):
+def _run(experiment, path, run):
     """One run, in a worker; what it prints is dropped."""
-    axes = dict(run)
-    data, sample = axes.pop("data"), axes.pop("sample")
-    start = time.perf_counter()
+    axes, start = dict(run), time.perf_counter()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            measured = experiment(_loaded(data, sample), **axes)
+            split = _loaded(axes.pop("data"), axes.pop("source"))
+            measured = experiment(split, **axes)
         rows = measured if isinstance(measured, list) else [measured]
         if not rows or not all(isinstance(row, dict) for row in rows):
             raise ValueError(f"it returned {measured!r}, not a dict or dicts")
     except Exception as error:
         what = f"{experiment.__name__} failed for {run}: {error}"
         raise RuntimeError(what) from error
-    about = _about(run)
-    seconds = {"seconds": round((time.perf_counter() - start) / len(rows), 2)}
-    return name, [{**about, **row, **seconds} for row in rows]
+    seconds = round((time.perf_counter() - start) / len(rows), 2)
+    return path, [{**run, **row, "seconds": seconds} for row in rows]
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(data, sample):
-    split = datasets.load(data, sample=sample)
-    if split.is_sample and not sample:
+def _loaded(data, source):
+    split = datasets.load(data, sample=source == "sample")
+    if split.is_sample and source == "full":
         raise ValueError(
             f"The full data of {data} is not here: connect to the network or "
             "set PRUNING_DATA_DIR, and unset PRUNING_DATA. Or study the "
@@ -172,14 +148,6 @@ def _loaded(data, sample):
     return split
 
 
-@contextlib.contextmanager
 def _one_thread_each():
     """Local workers start inside: all cores are theirs already."""
-    before = os.environ.get("TF_NUM_INTRAOP_THREADS")
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["TF_NUM_INTRAOP_THREADS"]
-        if before is not None:
-            os.environ["TF_NUM_INTRAOP_THREADS"] = before
+    return mock.patch.dict(os.environ, TF_NUM_INTRAOP_THREADS="1")

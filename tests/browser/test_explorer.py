@@ -9,6 +9,7 @@ import re
 import time
 
 import matplotlib
+import nbformat
 import numpy as np
 import pytest
 
@@ -16,10 +17,11 @@ from helpers import (
     datasets,
     measuring,
     pruning,
+    sliders,
     training,
 )
 from helpers.engine import explorer
-from helpers.workshop import building
+from helpers.workshop import building, publishing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "browser-cache"
@@ -218,6 +220,74 @@ def test_a_reopened_notebook_shows_the_still_picture(show):
     image.scroll_into_view_if_needed()
     assert image.bounding_box()["width"] > 400
     assert "Error" not in cell.locator(".jp-OutputArea").inner_text()
+
+
+# Predictions
+
+ASKING = """
+from helpers import sliders
+sliders.Prediction("What accuracy is left, in percent?", {answer!r}{more})
+"""
+
+
+def asked(page):
+    """The cell of the prediction, and its button."""
+    button = page.get_by_role("button", name="That is my guess")
+    button.scroll_into_view_if_needed()
+    return page.locator(".jp-Cell-outputArea", has=button), button
+
+
+def commit(page, button, tabs=4):
+    """From where the focus is, by keyboard."""
+    focused = "element => element === document.activeElement"
+    while not button.evaluate(focused):
+        assert (tabs := tabs - 1) >= 0
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+
+def test_a_guess_is_committed_by_keyboard_and_the_gap_is_told(run, write):
+    source = ASKING.format(answer=81.52, more="")
+    page = run(write("prediction.ipynb", source))
+    cell, button = asked(page)
+    assert "81.5" not in cell.inner_text()
+    cell.get_by_role("slider").focus()
+    for key in ["Home", *["ArrowRight"] * 3]:
+        page.keyboard.press(key)
+    commit(page, button)
+    told = cell.get_by_role("status").inner_text()
+    assert told == ("It is ≈ 81.5 %. You said 3, which is 78.5 points below.")
+    assert button.is_disabled()
+
+
+def test_a_choice_is_committed_by_keyboard(run, write):
+    source = ASKING.format(answer="b", more=", choices='abc'")
+    page = run(write("choice.ipynb", source), width=375)
+    cell, button = asked(page)
+    cell.get_by_role("button", name="b", exact=True).focus()
+    page.keyboard.press("Enter")
+    commit(page, button)
+    assert cell.get_by_role("status").inner_text() == "It is b. So you said."
+    for control in cell.get_by_role("button").all():
+        box = control.bounding_box()
+        assert box["x"] + box["width"] <= 375
+
+
+def test_a_solution_is_folded_until_it_is_opened(show, lab):
+    cell = nbformat.v4.new_code_cell("solve()", metadata={"tags": ["solution"]})
+    cell.outputs = [nbformat.v4.new_output("stream", text="solved")]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    path = lab[2] / "07_folded.ipynb"
+    nbformat.write(building._clean(notebook, path), path)
+    page = show(path.name)
+    solved = page.locator(".jp-CodeCell .jp-OutputArea").get_by_text("solved")
+    for part in ("Input", "Output"):
+        folded = page.locator(f".jp-{part}Placeholder")
+        folded.wait_for()
+        assert not solved.is_visible()
+        folded.click()
+        folded.wait_for(state="hidden")
+    assert solved.is_visible()
 
 
 # The notebooks themselves
@@ -445,3 +515,29 @@ def test_sliders_move_on_the_site_without_a_kernel(
     assert explorer.get_by_role("slider").get_attribute("aria-valuetext")
     boxes = [i.bounding_box() for i in explorer.locator("img").all()]
     assert all(box["x"] + box["width"] <= 375 for box in boxes)
+
+
+def test_what_is_folded_opens_by_keyboard_on_the_site(open_page):
+    cells = [
+        nbformat.v4.new_code_cell(name, metadata={"tags": [name]})
+        for name in ("solution", "check", "other")
+    ]
+    for cell in cells:
+        text = f"output of {cell.source}"
+        cell.outputs = [nbformat.v4.new_output("stream", text=text)]
+    data = sliders.Prediction("How many?", 81.52)._repr_mimebundle_()
+    data = {k: data[k] for k in ("text/html", "text/plain")}
+    cells[2].outputs += [nbformat.v4.new_output("display_data", data)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    page = open_page(375)
+    page.set_content(publishing.page(notebook, "page", {"page": "Page"}))
+    for summary in ("Solution", "Check", "The answer"):
+        name = page.get_by_text(summary, exact=True)
+        details = page.locator("details", has=name)
+        closed = details.bounding_box()["height"]
+        assert not details.evaluate("details => details.open")
+        name.focus()
+        page.keyboard.press("Enter")
+        assert details.evaluate("details => details.open")
+        assert details.bounding_box()["height"] > closed + 10
+    assert page.get_by_text("output of solution").is_visible()
