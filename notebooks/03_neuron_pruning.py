@@ -441,9 +441,9 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
 #   them, clothes rise from 35.4 to 72.4 % (this run, weights by layer, 9 %
 #   left).
 #
-# **In practice**: nothing was retrained here, and retraining changes the picture,
-# as notebook 4 will show. That pruned signals fade is known as signal collapse;
-# [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790) undo it in
+# **In practice**: nothing was retrained here, and retraining changes the
+# picture, as notebook 4 will show. That pruned signals fade is known as signal
+# collapse; [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790) undo it in
 # networks with batch normalization by measuring its statistics anew. Large
 # biases belong to this network: check yours before you blame the weights. The
 # norm as a score comes from convolutions, where [Li et al.,
