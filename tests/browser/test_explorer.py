@@ -424,13 +424,12 @@ def test_threshold(run):
     shown = Shown(run("06_threshold_pruning.ipynb"))
     shown.press("Home")
     shown.wait_for("threshold 0.00")
-    assert "parameters left 3,073" in shown.text()
-    counts = [3073]
-    for place in ("0.01", "0.02", "0.03"):
+    assert "weights left 2,560" in shown.text()
+    counts = [2560]
+    for place in ("0.02", "0.04", "0.06"):
         shown.press("ArrowRight")
         text = shown.wait_for(f"threshold {place}")
-        counts.append(number_after("parameters left", text))
-        assert counts[-1] == 513 + number_after("weights left", text)
+        counts.append(number_after("weights left", text))
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] < counts[0]
 
