@@ -275,12 +275,3 @@ def images(rows, titles=(), columns=10):
     for ax, title in zip(np.ravel(axes), titles, strict=False):
         ax.set_title(title, fontsize=8)
     return axes
-
-
-def __getattr__(name):
-    """What a notebook that has not moved yet draws with."""
-    from helpers.engine import old_figures
-
-    if name.startswith("_") or not hasattr(old_figures, name):
-        raise AttributeError(f"module 'helpers.plotting' has no {name!r}")
-    return getattr(old_figures, name)

@@ -29,11 +29,6 @@ def test_images_are_drawn_in_order_with_their_titles():
     assert not any(ax.axison for ax in axes.flat)
 
 
-def test_a_name_that_is_not_there_is_missed():
-    with pytest.raises(AttributeError, match="no 'heatmaps'"):
-        _ = plotting.heatmaps
-
-
 @pytest.mark.parametrize("draw", [plotting.runs, plotting.differences])
 def test_settings_that_a_backend_makes_meanwhile_stay(monkeypatch, draw):
     """Jupyter's is loaded with the first figure; it makes figures show."""

@@ -332,12 +332,12 @@ STUDIES = {
     "recovery": [
         (recovery, {
             "kind": ["weights", "units"],
-            "sparsity": [0, 0.8, 0.9, 0.95, 0.97, 0.99],
+            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99],
         }),
         (recovery, {
             "data": ["fashion_mnist"],
             "kind": ["weights", "units"],
-            "sparsity": [0, 0.8, 0.9, 0.95, 0.97],
+            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97],
         }),
     ],
     "compacted": [
