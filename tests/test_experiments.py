@@ -81,6 +81,20 @@ def test_as_many_weights_are_left_as_units_leave(split):
     assert rows["units"]["nonzeros"] == pytest.approx(drawn, abs=5)
 
 
+def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
+    """As between living units; neither biases nor the output layer go."""
+    seen = []
+    monkeypatch.setattr(experiments, "_seen", lambda m, _: seen.append(m))
+    experiments.units(split, 0, "weights, as many left in each layer", 0.8)
+    assert nonzeros(seen[0], include_output=True) == {
+        "hidden_1": 784 * 20,
+        "hidden_2": 20 * 20,
+        "hidden_3": 20 * 10,
+        "hidden_4": 10 * 4,
+        "output": 20 * 10,
+    }
+
+
 @pytest.mark.parametrize(
     "experiment",
     [experiments.weights, experiments.units, experiments.recovery,

@@ -71,6 +71,18 @@ def test_a_mask_that_keeps_all_does_not_look_like_one_that_keeps_none(picture):
     assert every[150, 170].tolist() in some.reshape(-1, 3).tolist()
 
 
+def test_signed_values_are_red_above_zero_and_blue_below(picture):
+    image = np.full((4, 5), np.nan)
+    image[:, 0], image[:, 4] = -1, 0.5
+    shown = both(picture, 0.5, 0.8, image)[1]
+    middle = shown[170]
+    columns = np.flatnonzero((middle < 255).any(axis=1))
+    left, right = middle[columns[5]], middle[columns[-5]]
+    assert left[2] > left[0] + 50
+    assert right[0] > right[2] + 50
+    assert middle[170].tolist() == [255, 255, 255]
+
+
 def test_ring_sits_on_the_curve_in_percent(picture):
     picture.pngs(0.5, 0.8, np.zeros((4, 5)))
     curve = picture.ring.axes.lines[0].get_xydata()

@@ -14,7 +14,8 @@ class RingAndImage:
 
     The curves are drawn once. A move draws the ring and the image again and
     takes a few milliseconds, where a new figure takes a hundred. The
-    image's colours are scaled anew at each move.
+    image's colours are scaled anew at each move, those of signed values from
+    blue below zero to red above; NaN stays white.
 
     Args:
         curves: draws them, in percent, on the axes that it is given.
@@ -46,8 +47,10 @@ class RingAndImage:
         """
         height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
         self.ring.set_data([x], [height])
+        top, signed = np.nanmax(np.abs(image)) or 1, np.nanmin(image) < 0
         self.image.set_data(image)
-        self.image.set_clim(min(0, np.min(image)), np.max(image) or 1)
+        self.image.set_cmap("RdBu_r" if signed else "viridis")
+        self.image.set_clim(-top * signed, top)
         return [
             _redrawn(artist, *canvas)
             for artist, canvas in zip(

@@ -38,6 +38,7 @@ UNIT_METHODS = (
     "units",
     "weights, same sparsity",
     "weights, as many left",
+    "weights, as many left in each layer",
     "random units",
 )
 
@@ -70,7 +71,19 @@ def units(split, seed, method, sparsity):
         left = measuring.counts(compacting.compact(pruned))["macs"]
         prunable = macs - measuring.macs_per_layer(model)["output"]
         pruned = pruning.prune_weights(model, (macs - left) / prunable)
+    elif method == "weights, as many left in each layer":
+        pruned = _as_sparse_as(compacting.compact(pruned), model)
     return _seen(pruned, split)
+
+
+def _as_sparse_as(small, model):
+    """A copy of `model`; in each layer as many weights as `small` has there."""
+    masks, left = {}, pruning.prunable_kernels(small)
+    scores = masking.magnitude_scores(pruning.prunable_kernels(model))
+    for name, layer in scores.items():
+        sparsity = 1 - left[name].size / layer.size
+        masks |= masking.layerwise_masks({name: layer}, sparsity)
+    return pruning.masked(model, masks)
 
 
 @door(kind=one_of("weights", "units"))
