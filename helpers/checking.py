@@ -11,7 +11,6 @@ from helpers.engine.backend import keras, view
 from helpers.engine.doors import LAYERS, door
 from helpers.engine.tracing import trace
 from helpers.engine.words import digits
-from helpers.masking import zero_counts  # noqa: F401 - its name of old
 
 
 def claim(text, value, measured=None, *, below=None, above=None, within=None):

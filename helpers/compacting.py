@@ -7,6 +7,7 @@ import numpy as np
 from helpers.engine import copying
 from helpers.engine.backend import view
 from helpers.engine.doors import MODEL, door
+from helpers.engine.readers import Reader
 from helpers.engine.tracing import trace as traced
 
 
@@ -30,7 +31,7 @@ def compact(model):
     trace = traced(model)
     constants = _constants(trace)
     kept = _kept(trace, constants)
-    return copying.rebuild(model, kept, _folded(trace, constants, kept))
+    return copying.rebuild(model, kept, _folded(constants, kept))
 
 
 @door(model=MODEL)
@@ -42,38 +43,38 @@ def live_units(model):
 
 
 def _constants(trace):
-    """Of what each reader reads: which places are constant, and their values.
+    """Of what each reader reads: its value at each place, NaN where it varies.
 
     The network runs once, on no image at all: zeros wherever something
-    varies. Of places that may not be left out, because the reader could not
-    make up for them, the value is NaN.
+    varies. NaN is also the value of places that may not be left out, because
+    the reader could not make up for them.
     """
     tensors = trace.nothing()
-    constant = {n: np.zeros(x.shape[-1], bool) for n, x in tensors.items()}
-    uses = collections.Counter(id(step.layer) for step in trace.steps)
-    fixed = all(None not in shape[1:] for shape, _ in trace.inputs.values())
+    constant = {x: np.zeros(n.shape[-1], bool) for x, n in tensors.items()}
     found = {}
+    uses = collections.Counter(id(step.layer) for step in trace.steps)
+    fixed = all(None not in flow.shape[1:] for flow in trace.inputs)
     for step in trace.steps:
-        places = [constant[n] for n in step.takes]
-        values = [tensors[n] for n in step.takes]
-        if step.kernel is not None:
+        taken = [constant[flow] for flow in step.takes]
+        if isinstance(step, Reader):
             can = fixed and uses[id(step.layer)] == 1 and step.folds()
-            found[step] = places[0], _made_up_for(values[0], can)
-        made = map(np.asarray, step.run(tensors))
-        same = step.constant(places, values)
-        for n, places, value in zip(step.makes, same, made, strict=True):
+            values = _made_up_for(tensors[step.takes[0]], can)
+            found[step] = np.where(taken[0], values, np.nan)
+        same, made = step.constant(taken), map(np.asarray, step.run(tensors))
+        for flow, places, value in zip(step.makes, same, made, strict=True):
             if places.shape != value.shape[-1:]:  # the last axis has no units
                 places = np.zeros(value.shape[-1:], bool)
-            constant[n] = places
-            tensors[n] = np.where(places, value, np.zeros_like(value))
-    if all(constant[n].all() for n in trace.results):
+            constant[flow] = places
+            tensors[flow] = np.where(places, value, np.zeros_like(value))
+    if all(constant[flow].all() for flow in trace.results):
         _refuse_constant(trace)
     return found
 
 
 def _made_up_for(values, foldable):
     """The value at each place, NaN where it cannot be added to the biases."""
-    values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    values = np.asarray(values, np.float64)
+    values = values.reshape(-1, values.shape[-1])
     even = np.isclose(values, values[0], rtol=1e-6).all(axis=0)
     can = (even & foldable) | ~values.any(axis=0)
     return np.where(can, values[0], np.nan)
@@ -84,23 +85,22 @@ def _kept(trace, constants):
     kept, before = trace.held.copy(), -1
     for step in trace.steps:
         if step.heads is not None:
-            kept[step.heads] |= step.wanted_heads()
+            kept[step.heads.units] |= step.wanted_heads()
     while before != kept.sum():
         before = kept.sum()
-        for step in reversed(constants):
-            constant, values = constants[step]
-            needed = step.wanted(kept) & ~(constant & np.isfinite(values))
-            kept[step.reads[0][needed]] = True
+        for step, values in reversed(constants.items()):
+            needed = step.wanted(kept) & np.isnan(values)
+            kept[step.takes[0].units[needed]] = True
         for label in trace.labels:  # no layer is left without any
             if label.own and not kept[label.units].any():
                 kept[label.units[0]] = True
     return kept
 
 
-def _folded(trace, constants, kept):
+def _folded(constants, kept):
     """Pairs of a bias and what it becomes by the constants that are cut."""
-    for step, (constant, values) in constants.items():
-        lost = constant & np.isfinite(values) & ~kept[step.reads[0]]
+    for step, values in constants.items():
+        lost = ~np.isnan(values) & ~kept[step.takes[0].units]
         if values[lost].any():
             added = values[lost] @ step.matrix().sum(axis=0)[lost]
             yield step.layer.bias, view(step.layer.bias) + added
@@ -110,7 +110,7 @@ def _refuse_constant(trace):
     dead = [
         step.name
         for step in trace.steps
-        if step.kernel is not None and not step.matrix().any()
+        if isinstance(step, Reader) and not step.matrix().any()
     ]
     name = (dead or sorted(trace.outputs))[0]
     raise ValueError(

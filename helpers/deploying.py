@@ -69,10 +69,13 @@ class File:
 
         return call
 
+    def operators(self):
+        """The names of what it does, in order; of runtimes inside, last."""
+        return [op["op_name"] for op in self._runs._get_ops_details()]
+
     def gives_probabilities(self):
         """Whether it ends in a sigmoid or softmax."""
-        names = [op["op_name"] for op in self._runs._get_ops_details()]
-        last = [name for name in names if name not in RESHAPED][-1:]
+        last = [name for name in self.operators() if name not in RESHAPED][-1:]
         return last in (["LOGISTIC"], ["SOFTMAX"])
 
     def _resize(self, *shapes):

@@ -41,15 +41,13 @@ def unit_scores(kernels):
     Returns one 1-D array per layer, as long as the kernel's last axis, in
     float64: squares of float16 and float32 overflow or vanish.
     """
-    columns = {
-        name: np.reshape(kernel, (-1, np.shape(kernel)[-1]))
-        for name, kernel in kernels.items()
-    }
-    options = {"dtype": np.float64, "casting": "same_kind"}
-    return {
-        name: np.sqrt(np.einsum("iu,iu->u", k, k, **options))
-        for name, k in columns.items()
-    }
+    exact = {"dtype": np.float64, "casting": "same_kind"}
+
+    def norms(kernel):
+        columns = np.reshape(kernel, (-1, np.shape(kernel)[-1]))
+        return np.sqrt(np.einsum("iu,iu->u", columns, columns, **exact))
+
+    return {name: norms(kernel) for name, kernel in kernels.items()}
 
 
 @door(scores=FINITE, sparsity=SPARSITY)
@@ -141,8 +139,7 @@ def _keep_highest(name, scores, sparsity):
         missing = flat.size - num_zeros - np.count_nonzero(mask)
         if missing:
             mask[np.flatnonzero(flat == cut)[-missing:]] = True
-    mask = mask.view(np.uint8).reshape(scores.shape)
-    return _refuse_empty(name, mask, sparsity)
+    return _refuse_empty(name, mask.reshape(scores.shape), sparsity)
 
 
 def _nth_lowest(flat, n):
@@ -160,7 +157,7 @@ def _nth_lowest(flat, n):
 
 def _refuse_empty(name, mask, sparsity):
     if mask.any():
-        return mask
+        return mask.view(np.uint8)
     raise ValueError(
         f"Sparsity {sparsity} leaves nothing of {name} "
         f"({mask.size} entries): the network would be cut in two. "

@@ -74,11 +74,6 @@ def macs_per_layer(model):
     return macs
 
 
-def readings(model, x, y):
-    """What an explorer shows of `model`: how well it reads, what is left."""
-    return {"accuracy": accuracy(model, x, y), **left_in(model)}
-
-
 def left_in(model):
     """How many weights and units pruning has left, and the MACs.
 

@@ -1,5 +1,6 @@
 """Figures of tidy tables and of arrays, drawn by seaborn; axes come out."""
 
+import contextlib
 import itertools
 
 import matplotlib.pyplot as plt
@@ -39,7 +40,7 @@ def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
     order = list(thick[hue].unique())
     common = {"x": x, "y": y, "hue": hue, "hue_order": order}
     common["palette"] = sns.color_palette(n_colors=len(order))
-    with plt.rc_context({"figure.constrained_layout.use": False}):
+    with _laid_out_by_seaborn():
         drawn = sns.relplot(
             thick, **common, **grid, kind="line", style=hue, style_order=order,
             markers=True, dashes=False, errorbar=None,
@@ -83,7 +84,7 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
     points = gaps.assign(**{y: scale * gaps[y]})
     dodge = 0.8 - 0.8 / points[hue].nunique() if hue else False
     common = {"x": x, "y": y, "hue": hue}
-    with plt.rc_context({"figure.constrained_layout.use": False}):
+    with _laid_out_by_seaborn():
         drawn = sns.catplot(
             points, **common, **{"height": 3.3, **grid}, kind="point",
             linestyle="none", errorbar=studying.t_interval, capsize=0.1,
@@ -102,6 +103,21 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
             ax.set_xticks(range(len(left)), left)
     x = "weights left" if x == "sparsity" else x
     return _finished(drawn, panels, x, f"difference, {unit}")
+
+
+@contextlib.contextmanager
+def _laid_out_by_seaborn():
+    """Change one setting only.
+
+    `plt.rc_context` would undo what Jupyter's backend sets as it is loaded,
+    with the first figure, and no later figure would be shown.
+    """
+    name = "figure.constrained_layout.use"
+    before, plt.rcParams[name] = plt.rcParams[name], False
+    try:
+        yield
+    finally:
+        plt.rcParams[name] = before
 
 
 def _finished(drawn, panels, x, y, chance=0.1):
@@ -259,12 +275,3 @@ def images(rows, titles=(), columns=10):
     for ax, title in zip(np.ravel(axes), titles, strict=False):
         ax.set_title(title, fontsize=8)
     return axes
-
-
-def __getattr__(name):
-    """What a notebook that has not moved yet draws with."""
-    from helpers.engine import old_figures
-
-    if name.startswith("_") or not hasattr(old_figures, name):
-        raise AttributeError(f"module 'helpers.plotting' has no {name!r}")
-    return getattr(old_figures, name)

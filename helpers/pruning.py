@@ -12,17 +12,11 @@ import numpy as np
 from helpers import masking
 from helpers.engine import copying, holding
 from helpers.engine.backend import view
-from helpers.engine.doors import (
-    MASKS,
-    MODEL,
-    ROWS,
-    SPARSITY,
-    door,
-    one_of,
-)
+from helpers.engine.doors import MASKS, MODEL, ROWS, SPARSITY, door, one_of
+from helpers.engine.readers import Reader
 from helpers.engine.tracing import trace
 
-SCOPE = one_of("layer", "global")
+SELECT = {"layer": masking.layerwise_masks, "global": masking.global_masks}
 
 
 @door(model=MODEL)
@@ -84,9 +78,10 @@ def zeros_of(model):
     Zeros of kernels are; those of biases and normalizations only where all
     of a unit is zero.
     """
-    channels, held = trace(model), []
+    channels = trace(model)
     kernels = channels.some_kernels(include_output=True)
     _require_finite(kernels, kernels)
+    pairs = list(holding.own_masks(channels, ~holding.deleted(channels)))
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
         if not mask.any() and not holding.is_held(kernel):
@@ -96,8 +91,8 @@ def zeros_of(model):
                 stacklevel=3,
             )
         elif not mask.all():
-            held.append((kernel, mask))
-    return held + holding.own_masks(channels, ~holding.deleted(channels))
+            pairs.append((kernel, mask))
+    return pairs
 
 
 @door(model=MODEL)
@@ -121,7 +116,7 @@ def deleted_units(model):
     return {name: units for name, units in found.items() if units.any()}
 
 
-@door(model=MODEL, sparsity=SPARSITY, scope=SCOPE)
+@door(model=MODEL, sparsity=SPARSITY, scope=one_of(*SELECT))
 def prune_weights(model, sparsity, scope="layer"):
     """A copy of `model` without its smallest weights; biases as they were.
 
@@ -133,12 +128,8 @@ def prune_weights(model, sparsity, scope="layer"):
         scope: "layer" removes that fraction from every layer, "global" the
             smallest of all layers together.
     """
-    select = {
-        "layer": masking.layerwise_masks,
-        "global": masking.global_masks,
-    }[scope]
     kernels = prunable_kernels(model)
-    masks = select(masking.magnitude_scores(kernels), sparsity)
+    masks = SELECT[scope](masking.magnitude_scores(kernels), sparsity)
     _say(trace(model).left_out())
     masks = {name: mask & (kernels[name] != 0) for name, mask in masks.items()}
     return masked(model, masks)
@@ -201,12 +192,12 @@ def activation_scores(model, x):
     total, count = np.zeros((2, len(channels.held)))
     for tensors in channels.feed(x):
         for step in channels.steps:
-            if step.kernel is not None:
-                (number,), (units,) = step.takes, step.reads
-                read = np.abs(np.asarray(tensors[number], np.float64))
-                read = read.reshape(-1, len(units))
-                np.add.at(total, units, read.sum(axis=0))
-                np.add.at(count, units, len(read))
+            if isinstance(step, Reader):
+                (flow,) = step.takes
+                read = np.abs(np.asarray(tensors[flow], np.float64))
+                read = read.reshape(-1, flow.size)
+                np.add.at(total, flow.units, read.sum(axis=0))
+                np.add.at(count, flow.units, len(read))
             made = step.run(tensors)
             tensors.update(zip(step.makes, made, strict=True))
     means = total / np.maximum(count, 1)
@@ -219,7 +210,7 @@ def copy_of(model):
     return copying.rebuild(model)
 
 
-@door(model=MODEL, masks=MASKS)
+@door(model=MODEL)
 def masked(model, masks):
     """A copy of `model` with `masks` applied and held, see `apply_masks`."""
     copy = copying.rebuild(model)
@@ -231,8 +222,7 @@ def _unit_norms(channels):
     """The L2 norm of each unit over all the kernels that give it."""
     squares = np.zeros(len(channels.held))
     for name, label in channels.columns.items():
-        columns = np.moveaxis(view(label.variable), label.axis, -1)
-        norms = masking.unit_scores({name: columns})[name]
+        norms = masking.unit_scores({name: label.columns()})[name]
         np.add.at(squares, label.units, norms**2)
     return np.sqrt(squares)
 

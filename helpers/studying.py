@@ -187,14 +187,6 @@ def inside(live, expected, slack=0.005):
     )
 
 
-def describe(expected):
-    """A caption that says what the band is."""
-    return (
-        "lines: this run; bands: where 19 of 20 new seeds are expected "
-        f"(prediction interval from {expected['seeds'].min()} other seeds)"
-    )
-
-
 @door(table=TABLE)
 def gaps(table, value, between, baseline, by=()):
     """By how much others differ from a baseline within the same seed.

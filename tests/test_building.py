@@ -35,10 +35,11 @@ for _ in tqdm(range(5), file=sys.stdout):
     pass
 
 # %%
-from helpers import plotting, sliders
+from helpers import sliders
+from helpers.engine import pictures
 
-picture = plotting.ExplorerPicture(
-    [0.0, 0.5], {"a": [0.9, 0.8]}, "sparsity", (2, 2), "mask"
+picture = pictures.RingAndImage(
+    lambda ax: ax.plot([0.0, 0.5], [90, 80]), (2, 2), "mask"
 )
 sliders.Explorer(
     [0.0, 0.5], lambda p: ({"accuracy": p}, [[0, 1], [1, p]]), picture.pngs, 0.5

@@ -176,6 +176,18 @@ def test_a_softmax_inside_is_exact_however_it_is_written():
         assert same(pruned, compacting.compact(pruned))
 
 
+def test_no_unit_of_a_softmax_is_constant():
+    """Though no weight leads to it: the others decide what is left for it."""
+    mixed, reader = L.Dense(4, "softmax"), L.Dense(3, "tanh")
+    model = random_weights(sequence(mixed, reader, L.Dense(2)))
+    for layer, silent in ((mixed, np.s_[:, 0]), (reader, np.s_[1:, 0])):
+        kernel = layer.kernel.numpy()
+        kernel[silent] = 0  # unit 0 of the reader reads unit 0 only
+        layer.kernel.assign(kernel)
+    assert compacting.live_units(model) == {mixed.name: 4, reader.name: 3}
+    assert same(model, compacting.compact(model))
+
+
 def test_layers_of_each_unit_alone_are_no_obstacle():
     """ELU, PReLU and so on were refused: "may mix the units", untrue."""
     model = sequence(

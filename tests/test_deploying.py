@@ -253,6 +253,15 @@ def test_one_output_of_a_file_is_read_as_its_model_is(activation, kind):
     assert np.mean(measuring.predictions(file, x) == expected) > 0.9
 
 
+def test_a_convolution_takes_its_normalization_and_relu_with_it():
+    file = deploying.File(deploying.convert(networks.lenet((2, 3), (4,))))
+    shapes = "SHAPE", "STRIDED_SLICE", "PACK", "RESHAPE", "DELEGATE"
+    assert [name for name in file.operators() if name not in shapes] == [
+        "CONV_2D", "MAX_POOL_2D", "CONV_2D", "MAX_POOL_2D",
+        "FULLY_CONNECTED", "FULLY_CONNECTED",
+    ]  # fmt: skip
+
+
 def test_threads_that_run_files_leave_the_streams_alone(files, split):
     before = [os.fstat(number).st_ino for number in (1, 2)]
     x = split.x_test[:2]

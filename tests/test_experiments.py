@@ -178,11 +178,31 @@ def test_rounds_leave_the_same_fraction_each_time(split):
         assert row["sparsity"] == pytest.approx(zeros / size)
 
 
-@pytest.mark.parametrize("method", ["one-shot", "rounds", "gradual", "random"])
+@pytest.mark.parametrize(
+    "method", ["one-shot", "rounds", "gradual", "gradual, 5 cuts", "random"]
+)
 def test_methods_end_at_the_same_sparsity(split, method, monkeypatch):
     monkeypatch.setattr(training, "fit", fitting.fit)  # all 400 steps
     model = experiments._after_equal_steps(split, 0, method, 0.9)
     assert nonzeros(model) == {"hidden_1": 941, "hidden_2": 7}
+
+
+@pytest.mark.parametrize(
+    ("method", "cuts"), [("gradual", 24), ("gradual, 5 cuts", 5)]
+)
+def test_a_cubic_is_followed_in_as_many_cuts(split, method, cuts, monkeypatch):
+    """Equal shape and end, so that nothing but the number of cuts differs."""
+    seen = []
+    monkeypatch.setattr(
+        training, "fit", lambda *_, callbacks, **__: seen.extend(callbacks)
+    )
+    experiments._after_equal_steps(split, 0, method, 0.9)
+    (prune,) = seen
+    steps = range(0, 401, prune.frequency)
+    wanted = [prune.schedule(step) for step in steps]
+    assert len(set(wanted)) == 1 + cuts  # and the first is 0
+    assert wanted[0] == 0
+    assert prune.schedule(240) == wanted[cuts] == 0.9
 
 
 def test_the_dense_control_is_trained_for_equally_long(split, monkeypatch):
@@ -234,6 +254,29 @@ def test_tickets_are_rewound_and_their_masks_come_from_training(
         one = tickets["rewound", number]
         other = tickets["other weights", number]
         assert nonzeros(one) == nonzeros(other)
+
+
+def test_random_tickets_keep_first_weights_and_the_number_of_each_layer(
+    split, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(
+        experiments,
+        "_train_ticket",
+        lambda ticket, *_: seen.append(ticket) or (ticket, {}),
+    )
+    for seed in (0, 1):
+        row = experiments.random_tickets(split, seed, round=5)
+        assert row == {"start_step": 0, "method": "random masks"}
+        first = networks.mlp((30, 10), seed=seed)
+        by_size = pruning.prune_weights(first, 1 - 0.8**5)
+        assert nonzeros(seen[seed]) == nonzeros(by_size)
+        kernel = seen[seed].get_weights()[0]
+        kept = np.where(kernel, first.get_weights()[0], 0)
+        assert np.array_equal(kernel, kept)
+        assert not np.array_equal(kernel, by_size.get_weights()[0])
+    masks = [ticket.get_weights()[0] != 0 for ticket in seen]
+    assert not np.array_equal(*masks)
 
 
 def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from strategies import FLOATS, layers, scores, sparsities
 
-from helpers import checking, masking
+from helpers import masking
 
 TOY = np.array([[3, -1, 2, -2, 0], [1, 4, -2, 2, -5]])
 # Equal magnitudes, in the order of the matrix: 0; 1 1; 2 2 2 2; 3; 4; 5.
@@ -195,7 +195,7 @@ def test_units_lose_exactly_their_share(units, sparsity):
 
 @given(layers())
 def test_zeros_are_counted_as_they_are(masks):
-    zeros = checking.zero_counts(masks)
+    zeros = masking.zero_counts(masks)
     size = sum(mask.size for mask in masks.values())
     assert zeros == {name: num_zeros(mask) for name, mask in masks.items()}
     share = sum(zeros.values()) / size

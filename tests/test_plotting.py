@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from matplotlib.colors import to_rgb
 
 from helpers import plotting, studying
@@ -28,9 +29,25 @@ def test_images_are_drawn_in_order_with_their_titles():
     assert not any(ax.axison for ax in axes.flat)
 
 
-def test_a_name_that_is_not_there_is_missed():
-    with pytest.raises(AttributeError, match="no 'heatmaps'"):
-        _ = plotting.heatmaps
+@pytest.mark.parametrize("draw", [plotting.runs, plotting.differences])
+def test_settings_that_a_backend_makes_meanwhile_stay(monkeypatch, draw):
+    """Jupyter's is loaded with the first figure; it makes figures show."""
+    drawing = sns.FacetGrid.__init__
+
+    def load(*arguments, **options):
+        matplotlib.interactive(True)
+        drawing(*arguments, **options)
+
+    monkeypatch.setattr(sns.FacetGrid, "__init__", load)
+    places = itertools.product([0, 1], ["a", "b"], [0, 0.5])
+    table = pd.DataFrame(places, columns=["seed", "method", "sparsity"])
+    before = matplotlib.rcParams["figure.constrained_layout.use"]
+    try:
+        draw(table.assign(data="mnist", accuracy=0.5))
+        assert matplotlib.is_interactive()
+        assert matplotlib.rcParams["figure.constrained_layout.use"] == before
+    finally:
+        matplotlib.interactive(False)
 
 
 # Runs

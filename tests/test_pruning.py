@@ -288,7 +288,7 @@ def test_nothing_pruned_at_sparsity_zero(trained):
 def test_every_layer_loses_its_share_of_weights(trained, sparsity):
     pruned = pruning.prune_weights(trained, sparsity)
     kernels = pruning.prunable_kernels(pruned)
-    assert checking.zero_counts(kernels) == {
+    assert masking.zero_counts(kernels) == {
         name: round(sparsity * kernel.size) for name, kernel in kernels.items()
     }
 

@@ -91,13 +91,6 @@ def test_inside_counts_the_values_in_their_bands():
     assert studying.inside(live[::-1], band, slack=0.02) == 1
 
 
-def test_the_caption_counts_the_seeds():
-    table = seeds_of([0.5, 0.52, 0.54], s=1)
-    assert "from 3 other seeds" in studying.describe(
-        studying.band(table, ["s"])
-    )
-
-
 # Paired differences
 
 

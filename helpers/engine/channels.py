@@ -10,13 +10,13 @@ import dataclasses
 
 import numpy as np
 
-from helpers.engine import steps
-from helpers.engine.backend import keras
+from helpers.engine.backend import keras, view
+from helpers.engine.steps import PROBE
 
 
 @dataclasses.dataclass(eq=False)
 class Label:
-    """The units along one axis of a variable.
+    """The units along one axis of a variable, or of a nested model's input.
 
     Where they are the variable's `own`, it is zeroed when they are deleted.
     """
@@ -25,6 +25,11 @@ class Label:
     axis: int
     units: np.ndarray
     own: bool
+
+    def columns(self):
+        """The variable's values as rows with one entry per unit."""
+        values = np.moveaxis(view(self.variable), self.axis, -1)
+        return values.reshape(-1, len(self.units))
 
 
 @dataclasses.dataclass(eq=False)
@@ -35,25 +40,25 @@ class Channels:
         steps: every call, in the order they run; nested models in place.
         labels: of all axes that units lie on.
         kernels: from layer name to the variable whose weights may be pruned.
-        outputs: names of the layers that make the model's outputs.
         why: from unit number to what holds it, or None.
-        inputs: from tensor number to shape and type of what goes in.
-        results: numbers of the tensors that come out.
-        entries: from the `id` of a nested model's input to its units.
+        inputs, results: the flows that go in and come out.
+        held: from unit number to whether it has to stay.
+        outputs: names of the layers that make the model's outputs.
+        columns, given: from layer name to the label of the units that it
+            gives, and to these.
     """
 
     steps: list
     labels: list
     kernels: dict
-    outputs: frozenset
     why: np.ndarray
-    inputs: dict
+    inputs: list
     results: list
-    entries: dict
 
     def __post_init__(self):
-        """Which units are held; by layer name, the label of those it gives."""
+        """Look up what follows from the others."""
         self.held = np.array([reason is not None for reason in self.why], bool)
+        self.outputs = frozenset().union(*(x.makers for x in self.results))
         own = {id(x.variable): x for x in self.labels if x.own}
         self.columns = {
             name: own[id(kernel)]
@@ -62,33 +67,28 @@ class Channels:
         }
         self.given = {n: label.units for n, label in self.columns.items()}
 
-    def prunable(self, include_output=False):
-        """From layer name to its kernel; output layers only if asked for."""
-        return {
-            name: kernel
-            for name, kernel in self.kernels.items()
-            if include_output or name not in self.outputs
-        }
+    def prunable(self):
+        """From layer name to its kernel, without the output layers."""
+        return {n: k for n, k in self.kernels.items() if n not in self.outputs}
+
+    def hidden(self):
+        """From layer name to the units that it gives, without the outputs'."""
+        return {n: u for n, u in self.given.items() if n not in self.outputs}
 
     def some_kernels(self, include_output=False):
-        """The same, if there are any; else a ValueError that says why not."""
-        found = self.prunable(include_output)
+        """Those to prune, if there are any; else a ValueError that says why."""
         if not self.kernels:
             layers = ", ".join(map(str, self.steps)) or "none"
             raise ValueError(
                 "The model has no layer with a kernel to prune; its layers "
                 f"are {layers}. Pass e.g. `networks.mlp()`."
             )
-        if not found:
-            raise ValueError(
-                "The model has only an output layer. Pass "
-                "`include_output=True` to prune that one."
-            )
-        return found
-
-    def hidden(self):
-        """From layer name to the units that it gives, without the outputs'."""
-        return {n: self.given[n] for n in self.prunable() if n in self.given}
+        if found := self.kernels if include_output else self.prunable():
+            return found
+        raise ValueError(
+            "The model has only an output layer. Pass `include_output=True` "
+            "to prune that one."
+        )
 
     def families(self, spare=()):
         """From layer names, joined, to the units that these share and none has.
@@ -101,40 +101,35 @@ class Channels:
                 f"`spare` names layers with units; got {unknown}. Pass some "
                 f"of {', '.join(self.given)}."
             )
-        stays, owners = self.held.copy(), {}
+        stays = self.held.copy()
         for name in spare:
             stays[self.given[name]] = True
+        owners, found = {}, {}
         for name, units in self.given.items():
             for unit in units[~stays[units]]:
                 owners.setdefault(unit, []).append(name)
-        found = {}
         for unit in sorted(owners):
             found.setdefault(", ".join(owners[unit]), []).append(unit)
         return {names: np.array(units) for names, units in found.items()}
 
     def nothing(self):
-        """Zeros for one row of each input, by tensor number.
-
-        Texts have words; what keeps a state gets the rows that it keeps.
-        """
-        found, words = {}, b"a " * steps.PROBE
-        stateful = any(getattr(s.layer, "stateful", False) for s in self.steps)
-        for number, (shape, dtype) in self.inputs.items():
-            rows = shape[0] or 1 if stateful else 1
-            shape = [rows, *(n or steps.PROBE for n in shape[1:])]
-            text = dtype == "string"
-            found[number] = np.full(
-                shape, words if text else 0, None if text else dtype
-            )
+        """Zeros for one row of each input, by flow; texts have words."""
+        found = {}
+        for flow in self.inputs:
+            rows, *sizes = flow.shape
+            shape = rows or 1, *(n or PROBE for n in sizes)
+            text = flow.dtype == "string"
+            nil = b"a " * PROBE if text else np.zeros((), flow.dtype)
+            found[flow] = np.full(shape, nil)
         return found
 
     def feed(self, x, rows=256):
-        """Inputs by tensor number, some rows of `x` at a time.
+        """Inputs by flow, some rows of `x` at a time.
 
         `x` is one array, or as many as the model has inputs.
         """
         arrays = keras.tree.flatten(x)
-        wanted, dtypes = zip(*self.inputs.values(), strict=True)
+        wanted = [flow.shape for flow in self.inputs]
         got = [np.shape(array) for array in arrays]
         if len(wanted) != len(got) or not all(map(_fits, wanted, got)):
             raise ValueError(
@@ -142,23 +137,19 @@ class Channels:
                 f"{_listed(got)}. Pass e.g. `split.x_test`."
             )
         for start in range(0, len(arrays[0]), rows):
-            parts = [array[start : start + rows] for array in arrays]
-            cast = map(keras.ops.cast, parts, dtypes)
-            yield dict(zip(self.inputs, cast, strict=True))
-
-    def mixed_by(self, units):
-        """What holds one of these units, apart from being an output."""
-        reasons = {self.why[unit] for unit in units} - {None, "the output"}
-        return min(reasons, default=None)
+            yield {
+                flow: keras.ops.cast(array[start : start + rows], flow.dtype)
+                for flow, array in zip(self.inputs, arrays, strict=True)
+            }
 
     def left_out(self, units=False):
         """Layers that pruning weights, or `units`, does not reach: a list."""
-        labelled = {id(label.variable) for label in self.labels}
+        reached = {id(label.variable) for label in self.labels if units}
         unknown = [
             str(step)
             for step in self.steps
             if (units or not step.kernels())
-            and any(id(w) not in labelled or not units for w in step.matrices())
+            and {id(w) for w in step.matrices()} - reached
         ]
         whole = [
             f"{self.why[own[held][0]]} keeps {held.sum()} units of {name}"

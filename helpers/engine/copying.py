@@ -8,6 +8,8 @@ import numpy as np
 from helpers.engine.backend import keras, view
 from helpers.engine.tracing import is_graph, trace
 
+Initializer = keras.initializers.Initializer
+
 
 def rebuild(model, kept=None, values=(), changes=None):
     """A new model of new layers with the weights and state of `model`.
@@ -20,26 +22,24 @@ def rebuild(model, kept=None, values=(), changes=None):
             units are cut out of it.
         changes: from the `id` of a layer to what differs in its configuration.
     """
-    changes, keeps, sizes = changes or {}, {}, {}
+    changes, stays = changes or {}, {}
     if kept is not None:
         found = trace(model)
         changes = {id(s.layer): s.changes(kept) for s in found.steps}
-        sizes = {x: int(kept[u].sum()) for x, u in found.entries.items()}
         for label in found.labels:
-            axes = keeps.setdefault(id(label.variable), [])
-            axes.append((label.axis, kept[label.units]))
-    twins, initializers = {}, []
-    copy = _built(model, twins, {**changes, **sizes}, initializers)
-    for layer, name, initializer in initializers:
-        setattr(layer, name, initializer)
+            axes = stays.setdefault(id(label.variable), {})
+            axes[label.axis] = kept[label.units]
+    twins = {}
+    copy = _built(model, twins, changes, stays)
     values = {id(variable): value for variable, value in values}
     _refuse_sharing([old for old, _ in twins.values() if not is_graph(old)])
     for old, new in twins.values():
-        _carry_over(old, new, keeps, values)
+        if not (is_graph(old) or old is new):
+            _carry_over(old, new, stays, values)
     return copy
 
 
-def _built(model, twins, changes, initializers):
+def _built(model, twins, changes, stays):
     """A model of new layers; `twins` gets each with the old, by its `id`."""
 
     def twin(layer):
@@ -47,16 +47,16 @@ def _built(model, twins, changes, initializers):
             return layer  # an operation has no state
         if id(layer) not in twins:
             if is_graph(layer):
-                new = _built(layer, twins, changes, initializers)
+                new = _built(layer, twins, changes, stays)
             else:
                 new = _same_layer(layer, changes.get(id(layer), {}))
-                initializers.extend(_without_initial_weights(new))
             twins[id(layer)] = layer, new
         return twins[id(layer)][1]
 
     def entry(tensor):
-        *before, last = tensor.shape
-        shape = (*before, changes.get(id(tensor)) or last)
+        shape = list(tensor.shape)
+        for axis, stay in stays.get(id(tensor), {}).items():
+            shape[axis] = int(stay.sum()) or shape[axis]
         name = tensor._keras_history.operation.name
         return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
 
@@ -73,11 +73,12 @@ def _refuse_sharing(layers):
     owners = {}
     for layer in layers:
         for weight in layer.weights:
-            if owners.setdefault(id(weight), layer) is not layer:
+            owner = owners.setdefault(id(weight), layer)
+            if owner is not layer:
                 raise ValueError(
                     f"{weight.path!r} is a weight of {layer.name!r} and of "
-                    f"{owners[id(weight)].name!r}, too. Pass a model in "
-                    "which one layer is called twice instead."
+                    f"{owner.name!r}, too. Pass a model in which one layer is "
+                    "called twice instead."
                 )
 
 
@@ -85,24 +86,20 @@ def _same_layer(layer, changes):
     """A new layer of the same configuration, apart from `changes`.
 
     Functions that it holds are alive here, whether or not Keras knows them.
-    What has no weights and cannot be made anew is used again.
+    What has no weights and cannot be made anew is used again. Weights start
+    from zeros: random ones take longest of all.
     """
-    parts = [*layer._flatten_layers()]
-    held = [value for part in parts for value in vars(part).values()]
-    alive = {
-        value.__name__: value
-        for value in (*map(type, parts), *held)
-        if isinstance(value, type | types.FunctionType)
-    }
+    parts = layer._flatten_layers()
+    held = [x for part in parts for x in (type(part), *vars(part).values())]
+    kinds = type | types.FunctionType
+    alive = {x.__name__: x for x in held if isinstance(x, kinds)}
     try:
         config = layer.get_config()
-        functions = {
-            key: value
-            for key, value in vars(layer).items()
-            if key in config and isinstance(value, types.FunctionType)
-        }
+        for key in config.keys() & vars(layer).keys():
+            if isinstance(vars(layer)[key], types.FunctionType):
+                config[key] = vars(layer)[key]
         with keras.saving.custom_object_scope(alive):
-            return type(layer).from_config({**config, **functions, **changes})
+            new = type(layer).from_config(config | changes)
     except Exception as error:  # whatever a reader's layer does
         if not layer.weights:
             return layer
@@ -111,34 +108,28 @@ def _same_layer(layer, changes):
             f"anew from its configuration ({error!s:.99}). Give it a "
             "`get_config` that returns all arguments of its `__init__`."
         ) from error
+    for part in new._flatten_layers():
+        zeros = dict.fromkeys(_initializers(part), keras.initializers.Zeros())
+        vars(part).update(zeros)
+    return new
 
 
-def _without_initial_weights(layer):
-    """Let a layer start from zeros: random weights take longest of all."""
-    found = [
-        (part, name, value)
-        for part in layer._flatten_layers()
-        for name, value in vars(part).items()
-        if name.endswith("_initializer")
-        and isinstance(value, keras.initializers.Initializer)
-    ]
-    for part, name, _ in found:
-        setattr(part, name, keras.initializers.Zeros())
-    return found
+def _initializers(layer):
+    """How its weights start, by attribute."""
+    return {k: x for k, x in vars(layer).items() if isinstance(x, Initializer)}
 
 
-def _carry_over(old, new, keeps, values):
+def _carry_over(old, new, stays, values):
     """Weights and other state, by the layers' own means; cut where asked."""
-    if is_graph(old) or old is new:
-        return
     pairs = zip(old._flatten_layers(), new._flatten_layers(), strict=True)
     for one, other in pairs:
+        vars(other).update(_initializers(one))
         store = {}
         one.save_own_variables(store)
         for key, variable in store.items():
-            if id(variable) in keeps or id(variable) in values:
+            if id(variable) in values or id(variable) in stays:
                 array = values.get(id(variable), view(variable))
-                for axis, stay in keeps.get(id(variable), ()):
+                for axis, stay in stays.get(id(variable), {}).items():
                     array = np.compress(stay, array, axis)
                 store[key] = array
         if store:

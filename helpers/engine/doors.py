@@ -19,11 +19,9 @@ def shown(value):
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} entries, shape {value.shape}"
     plain = str | bytes | numbers.Number | list | tuple | dict | None
-    return (
-        f"{value!r:.60}"
-        if isinstance(value, plain)
-        else (f"a {type(value).__name__}")
-    )
+    if isinstance(value, plain):
+        return f"{value!r:.60}"
+    return f"a {type(value).__name__}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +38,12 @@ class Kind:
 
     def check(self, name, value):
         """Raise a ValueError that says all this, unless `value` fits."""
-        if self.fits(value):
-            return
-        advice = (
-            self.advice
-            if isinstance(self.advice, str)
-            else (self.advice(value))
-        )
-        raise ValueError(
-            f"`{name}` is {self.expected}; got {self.got(value)}. {advice}"
-        )
+        if not self.fits(value):
+            advice = self.advice
+            advice = advice(value) if callable(advice) else advice
+            raise ValueError(
+                f"`{name}` is {self.expected}; got {self.got(value)}. {advice}"
+            )
 
 
 def door(**kinds):
@@ -89,19 +83,41 @@ def one_of(*known):
     )
 
 
-def is_number(value):
-    """Whether `value` is a finite real number, and not True or False."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and abs(value) < math.inf
+# Numbers
 
 
-def is_count(value, least=1):
-    """Whether `value` is a whole number, at least `least`."""
-    whole = isinstance(value, numbers.Integral)
-    return whole and not isinstance(value, bool) and value >= least
+def _number(expected, fits, example, kind=numbers.Real):
+    """A finite number, and not True or False."""
+
+    def is_one(value):
+        number = isinstance(value, kind) and not isinstance(value, bool)
+        return number and abs(value) < math.inf and fits(value)
+
+    return Kind(is_one, expected, f"Pass e.g. {example}.")
 
 
-def are_numbers(value):
+def _as_fraction(value):
+    if isinstance(value, numbers.Real) and 1 < value < 100:
+        return f"To remove {value} %, pass {value / 100:g}."
+    return "Pass e.g. 0.8 to remove 80 %."
+
+
+SPARSITY = dataclasses.replace(
+    _number("the fraction to remove, in [0, 1)", lambda v: 0 <= v < 1, 0.8),
+    advice=_as_fraction,
+)
+FRACTION = _number("a share, in [0, 1]", lambda v: 0 <= v <= 1, 0.5)
+RATE = _number("a number above 0", lambda v: v > 0, 1e-3)
+LEVEL = _number("a number, at least 0", lambda v: v >= 0, 0.05)
+WHOLE = numbers.Integral
+COUNT = _number("a whole number, at least 1", lambda v: v >= 1, 100, WHOLE)
+SEED = _number("a whole number, at least 0", lambda v: v >= 0, 0, WHOLE)
+
+
+# Arrays
+
+
+def _are_numbers(value):
     """Whether `value` is an array of real numbers, or a list that makes one."""
     try:
         array = np.asarray(value)
@@ -112,57 +128,38 @@ def are_numbers(value):
 
 
 def _are_finite(array):
-    return are_numbers(array) and bool(np.isfinite(np.asarray(array)).all())
+    return _are_numbers(array) and bool(np.isfinite(np.asarray(array)).all())
+
+
+def _are_arrays(value):
+    """Whether it is a list of arrays of numbers, one or more."""
+    several = isinstance(value, list | tuple) and len(value) > 0
+    return several and all(
+        isinstance(part, np.ndarray) and _are_numbers(part) for part in value
+    )
 
 
 def _layers(fits, each, advice):
     """A dict from layer name to what fits."""
 
-    def wrong(value):
-        return [name for name, array in value.items() if not fits(array)]
-
     def got(value):
         if not (isinstance(value, dict) and value):
             return shown(value)
-        name = wrong(value)[0]
-        broken = are_numbers(value[name]) and not _are_finite(value[name])
-        what = "NaN or infinite entries" if broken else shown(value[name])
+        name, array = next(x for x in value.items() if not fits(x[1]))
+        broken = _are_numbers(array) and not _are_finite(array)
+        what = "NaN or infinite entries" if broken else shown(array)
         return f"{what} for layer {name!r}"
 
     return Kind(
-        lambda value: isinstance(value, dict) and value and not wrong(value),
+        lambda v: isinstance(v, dict) and v and all(map(fits, v.values())),
         f"a dict from layer name to {each}, for one layer or more",
         advice,
         got,
     )
 
 
-def _number(fits, expected, example):
-    return Kind(
-        lambda v: is_number(v) and fits(v), expected, f"Pass e.g. {example}."
-    )
-
-
-def _as_fraction(value):
-    if is_number(value) and 1 < value < 100:
-        return f"To remove {value} %, pass {value / 100:g}."
-    return "Pass e.g. 0.8 to remove 80 %."
-
-
-SPARSITY = Kind(
-    lambda value: is_number(value) and 0 <= value < 1,
-    "the fraction to remove, in [0, 1)",
-    _as_fraction,
-)
-FRACTION = _number(lambda v: 0 <= v <= 1, "a share, in [0, 1]", "0.5")
-RATE = _number(lambda v: v > 0, "a number above 0", "1e-3")
-LEVEL = _number(lambda v: v >= 0, "a number, at least 0", "0.05")
-COUNT = Kind(is_count, "a whole number, at least 1", "Pass e.g. 100.")
-SEED = Kind(
-    lambda v: is_count(v, 0), "a whole number, at least 0", "Pass e.g. 0."
-)
 LAYERS = _layers(
-    are_numbers, "real numbers", "Pass e.g. `pruning.prunable_kernels(model)`."
+    _are_numbers, "real numbers", "Pass e.g. `pruning.prunable_kernels(model)`."
 )
 FINITE = _layers(
     _are_finite,
@@ -176,23 +173,40 @@ UNITS = _layers(
     "Pass e.g. `masking.unit_scores(kernels)`.",
 )
 ROWS = Kind(
-    are_numbers,
+    _are_numbers,
     "an array of numbers, a row or more",
     "Pass e.g. `split.x_test`.",
 )
+INPUTS = dataclasses.replace(
+    ROWS,
+    fits=lambda value: ROWS.fits(value) or _are_arrays(value),
+    expected=f"{ROWS.expected}, or a list of them, one per input",
+)
+MASKS = Kind(
+    lambda value: isinstance(value, dict),
+    "a dict from layer name to mask",
+    "Pass e.g. `masking.layerwise_masks(scores, 0.8)`.",
+)
+
+
+# Functions, data, models
+
 FUNCTION = Kind(callable, "a function", "Pass one, without calling it.")
+PARTS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+SPLIT = Kind(
+    lambda value: all(hasattr(value, part) for part in PARTS),
+    "a `datasets.Split`",
+    'Pass e.g. `datasets.load("mnist")`, or your own arrays as '
+    f"`datasets.Split({', '.join(PARTS)})`.",
+)
 
 
-# Models and data
-
-
-def _why_no_model(value):
+def _no_model(value):
     """What is wrong with a model, and what to pass; None if it is one."""
     from helpers.engine.backend import keras
     from helpers.engine.tracing import is_graph
 
-    package = type(value).__module__.split(".")[0]
-    if package == "tf_keras":
+    if type(value).__module__.split(".")[0] == "tf_keras":
         return "a model of tf_keras (Keras 2)", "Build it with Keras 3."
     if not isinstance(value, keras.Model):
         return shown(value), "Pass e.g. `networks.mlp()`."
@@ -200,26 +214,22 @@ def _why_no_model(value):
         hint = "Give it an `Input` layer, or call it once on data."
         return f"{value.name!r}, which has no weights yet", hint
     if not is_graph(value) or not value.inputs:
-        return (
-            f"a {type(value).__name__}, which decides in Python what its "
-            "layers read",
-            "Pass a `keras.Sequential` or a functional model.",
-        )
+        what = "which decides in Python what its layers read"
+        hint = "Pass a `keras.Sequential` or a functional model."
+        return f"a {type(value).__name__}, {what}", hint
     return None
 
 
-def _why_not_floats(value):
+def _no_floats(value):
     """The same of a model whose weights are to be looked at."""
-    if why := _why_no_model(value):
+    if why := _no_model(value):
         return why
     for layer in value._flatten_layers():
-        kind = getattr(layer, "quantization_mode", None)
-        if kind or getattr(layer, "lora_enabled", False):
-            return (
-                f"{value.name!r}, whose layer {layer.name!r} is changed by "
-                f"{kind or 'LoRA'}: its numbers are not its weights",
-                "Pass the float model from before.",
-            )
+        lora = getattr(layer, "lora_enabled", False) and "LoRA"
+        if by := getattr(layer, "quantization_mode", None) or lora:
+            what = f"{value.name!r}, whose layer {layer.name!r} is changed by"
+            hint = "Pass the float model from before."
+            return f"{what} {by}: its numbers are not its weights", hint
     return None
 
 
@@ -232,31 +242,5 @@ def _model(why):
     )
 
 
-MODEL = _model(_why_not_floats)
-ANY_MODEL = _model(_why_no_model)  # quantized, too: it is only run
-MASKS = Kind(
-    lambda value: isinstance(value, dict),
-    "a dict from layer name to mask",
-    "Pass e.g. `masking.layerwise_masks(scores, 0.8)`.",
-)
-PARTS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
-SPLIT = Kind(
-    lambda value: all(hasattr(value, part) for part in PARTS),
-    "a `datasets.Split`",
-    'Pass e.g. `datasets.load("mnist")`, or your own arrays as '
-    f"`datasets.Split({', '.join(PARTS)})`.",
-)
-
-
-def _several(value):
-    arrays = isinstance(value, list | tuple) and all(
-        isinstance(part, np.ndarray) and are_numbers(part) for part in value
-    )
-    return arrays and len(value) > 0
-
-
-INPUTS = dataclasses.replace(
-    ROWS,
-    fits=lambda value: ROWS.fits(value) or _several(value),
-    expected=f"{ROWS.expected}, or a list of them, one per input",
-)
+MODEL = _model(_no_floats)
+ANY_MODEL = _model(_no_model)  # quantized, too: it is only run

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from helpers.engine import steps
+from helpers.engine.steps import PROBE
 from helpers.engine.tracing import trace
 
 ROWS = 16  # so many that logits of them all are never in [0, 1]
@@ -20,19 +20,18 @@ def gives_probabilities(model):
     several.
     """
     found = trace(model)
-    makers = {n: step for step in found.steps for n in step.makes}
-    entries = found.nothing()
+    makers = {flow: step for step in found.steps for flow in step.makes}
 
     @functools.cache
-    def value(number):
-        if number in entries:
-            return _spread(entries[number].shape)
-        step, layer = makers[number], makers[number].layer
+    def value(flow):
+        if flow not in makers:  # it is an input
+            return _spread(flow.shape)
+        step, layer = makers[flow], makers[flow].layer
         if getattr(layer, "weights", ()):
             activation = getattr(layer, "activation", None) or np.asarray
-            return np.asarray(activation(_spread(step.shape)))
-        made = step.run({n: value(n) for n in step.takes})
-        return np.asarray(made[step.makes.index(number)])
+            return np.asarray(activation(_spread(flow.shape)))
+        made = step.run({taken: value(taken) for taken in step.takes})
+        return np.asarray(made[step.makes.index(flow)])
 
     outputs = value(found.results[0])
     return bool(((outputs >= 0) & (outputs <= 1)).all())
@@ -67,6 +66,6 @@ def labels(y, shape):
 
 def _spread(shape):
     """Numbers from -9 to 9 in any order, for some rows."""
-    shape = (ROWS, *(n or steps.PROBE for n in shape[1:]))
+    shape = (ROWS, *(n or PROBE for n in shape[1:]))
     numbers = np.linspace(-9, 9, math.prod(shape), dtype="float32")
     return np.random.default_rng(0).permutation(numbers).reshape(shape)

@@ -5,10 +5,8 @@ import math
 
 from helpers.engine.backend import keras, tf
 
-STEP_METHODS = (
-    "on_train_batch_begin", "on_train_batch_end",
-    "on_batch_begin", "on_batch_end",
-)  # fmt: skip
+STEP_METHODS = ("on_train_batch_begin", "on_train_batch_end",
+                "on_batch_begin", "on_batch_end")  # fmt: skip
 
 
 def adam(learning_rate, model):
@@ -57,7 +55,7 @@ def steps_per_call(per_epoch, callbacks, model):
     frequencies = [
         getattr(callback, "frequency", 1)
         for callback in callbacks
-        if any(_overrides(callback, name) for name in STEP_METHODS)
+        if _looks_at_steps(callback)
     ]
     return math.gcd(per_epoch, 10, *frequencies)
 
@@ -66,10 +64,13 @@ def _on_one_device(model):
     return model.distribute_strategy.num_replicas_in_sync == 1
 
 
-def _overrides(callback, name):
-    method = getattr(callback, name)
-    plain = getattr(keras.callbacks.Callback, name)
-    return getattr(method, "__func__", method) is not plain
+def _looks_at_steps(callback):
+    plain = keras.callbacks.Callback
+    return any(
+        getattr(getattr(callback, name), "__func__", None)
+        is not getattr(plain, name)
+        for name in STEP_METHODS
+    )
 
 
 def stream(x, y, order):

@@ -30,33 +30,30 @@ def is_held(variable):
 
 
 def deleted(channels):
-    """From unit number to whether all that is its own is zero."""
-    used = np.zeros(len(channels.held), bool)
-    parts = np.zeros(len(channels.held), int)
-    for label in channels.labels:
-        if label.own:
-            values = np.moveaxis(view(label.variable), label.axis, -1)
-            values = values.reshape(-1, values.shape[-1]).any(axis=0)
-            used[label.units[values]] = True
-            parts[np.unique(label.units)] += 1
-    gone = ~used & (parts > 0)
+    """From unit number to whether all that is its own is zero.
+
+    A whole layer that is zero and not held has only started so.
+    """
+    gone = np.zeros(len(channels.held), bool)
+    own = [label for label in channels.labels if label.own]
+    for label in own:
+        gone[label.units] = True
+    for label in own:
+        gone[label.units[label.columns().any(axis=0)]] = False
     for name, units in channels.given.items():
         if gone[units].all() and not is_held(channels.kernels[name]):
-            gone[units] = False  # it has started so
+            gone[units] = False
     return gone
 
 
 def own_masks(channels, kept):
     """Pairs of a variable and its mask, where units are deleted."""
-    pairs = []
     for label in channels.labels:
         if label.own and not kept[label.units].all():
-            shape = [1] * len(label.variable.shape)
-            shape[label.axis] = -1
-            mask = kept[label.units].reshape(shape)
-            mask = np.broadcast_to(mask, label.variable.shape)
-            pairs.append((label.variable, mask))
-    return pairs
+            shape = label.variable.shape
+            others = [n for n in range(len(shape)) if n != label.axis]
+            mask = np.expand_dims(kept[label.units], others)
+            yield label.variable, np.broadcast_to(mask, shape)
 
 
 def masked_by(channels, masks):
@@ -68,38 +65,43 @@ def masked_by(channels, masks):
     """
     kept, pairs = np.ones(len(channels.held), bool), []
     for name, mask in masks.items():
-        mask = _require_mask(channels, name, np.asarray(mask))
+        mask = np.asarray(mask)
+        _require_mask(channels, name, mask)
         if mask.ndim == 1:
             kept[channels.given[name][mask == 0]] = False
         else:
             pairs.append((channels.kernels[name], mask))
-    return pairs + own_masks(channels, kept)
+    return [*pairs, *own_masks(channels, kept)]
 
 
 def hold(model, pairs):
     """Put masks on variables, beside the zeros that they hold already.
 
     **Changes `model`.** `pairs` are of a variable and a mask of its shape.
+    A held entry that has been given a value is free again.
 
     Raises:
         ValueError: a constraint or an optimizer that would undo the zeros.
             Nothing is changed then.
     """
-    masks = {}
+    pairs = list(pairs)
+    _refuse_undoing(model, [variable for variable, _ in pairs])
     for variable, mask in pairs:
         mask = np.asarray(mask, bool)
-        _, before = masks.get(id(variable), (None, mask))
-        masks[id(variable)] = variable, mask & before
-    _refuse_undoing(model, [variable for variable, _ in masks.values()])
-    for variable, mask in masks.values():
-        old = variable.constraint
         if is_held(variable):
-            free = (view(old.bits) != 0) | (view(variable) != 0)
-            old.bits.assign(_bits(mask & free))
+            bits = variable.constraint.bits
+            free = (view(bits) != 0) | (view(variable) != 0)
+            bits.assign(_bits(mask & free))
         else:
             variable.constraint = KeepMask(mask)
-            _forget_compiled_step(model)
+            if model.compiled and model.train_function is not None:
+                model.make_train_function(force=True)  # else it is ignored
         variable.assign(variable.constraint(variable))
+
+
+def _bits(mask):
+    """All bits set where a mask is 1."""
+    return -np.asarray(mask).astype(np.int32)
 
 
 def _refuse_undoing(model, variables):
@@ -112,24 +114,12 @@ def _refuse_undoing(model, variables):
             "would overwrite zeros; compile with `use_ema=False` first."
         )
     for variable in variables:
-        constraint = variable.constraint
-        if constraint is not None and not isinstance(constraint, KeepMask):
+        if variable.constraint is not None and not is_held(variable):
             raise ValueError(
                 f"{variable.path!r} has a constraint of its own, "
-                f"{type(constraint).__name__}, which holding zeros would "
-                "replace. Pass a model built without it."
+                f"{type(variable.constraint).__name__}, which holding zeros "
+                "would replace. Pass a model built without it."
             )
-
-
-def _bits(mask):
-    """All bits set where a mask is 1."""
-    return -np.asarray(mask).astype(np.int32)
-
-
-def _forget_compiled_step(model):
-    """Make a compiled model see new constraints; else they are ignored."""
-    if model.compiled and model.train_function is not None:
-        model.make_train_function(force=True)
 
 
 def _require_mask(channels, name, mask):
@@ -150,10 +140,10 @@ def _require_mask(channels, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
-    why = mask.ndim == 1 and channels.mixed_by(units[mask == 0])
-    if why and name not in channels.outputs:
+    gone = units[mask == 0] if mask.ndim == 1 else ()
+    reasons = {channels.why[unit] for unit in gone} - {None, "the output"}
+    if reasons and name not in channels.outputs:
         raise ValueError(
-            f"Units of {name!r} have to stay: {why} keeps all of them. Pass a "
-            f"mask of weights, of shape {shape}."
+            f"Units of {name!r} have to stay: {min(reasons)} keeps all of "
+            f"them. Pass a mask of weights, of shape {shape}."
         )
-    return mask

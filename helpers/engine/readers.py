@@ -5,150 +5,189 @@ import math
 import numpy as np
 
 from helpers.engine.backend import keras, view
-from helpers.engine.steps import Step, arguments, works_by_unit
+from helpers.engine.steps import Step, channels_last, works_by_unit
 
 L = keras.layers
 CONVOLUTIONS = L.Conv1D, L.Conv2D, L.Conv3D
 TRANSPOSED = L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose
+SEPARABLE = L.SeparableConv1D, L.SeparableConv2D
+DEPTHWISE = L.DepthwiseConv1D, L.DepthwiseConv2D
 
 
 class _Whole(Step):
     """Looks rows up, contracts other axes, works in groups: weights may go."""
 
-    @classmethod
-    def claims(cls, layer, shapes):
-        kinds = L.Embedding, L.EinsumDense, L.Dense, *CONVOLUTIONS
-        return isinstance(layer, kinds)
-
-    def kernels(self):
-        table = getattr(self.layer, "embeddings", None)
-        return {self.name: self.layer.kernel if table is None else table}
-
-    def macs(self):
-        if isinstance(self.layer, L.Embedding):
-            return 0
-        if isinstance(self.layer, L.EinsumDense):
-            return _einsum_macs(self.layer, self.shapes[0], self.shape)
-        return at_each_position(self.layer.kernel, self.layer, self.shape)
-
-
-class Reader(Step):
-    """A Dense layer or a convolution: reads units and gives new ones."""
+    mixes = False
 
     @classmethod
-    def claims(cls, layer, shapes):
-        """With one group, and the units on the last axis."""
-        if isinstance(layer, L.EinsumDense):
-            read, kernel, out = _equation(layer)
-            flat = layer.bias is None or len(layer.bias.shape) == 1
-            plain = kernel == read[-1] + out[-1] and read[:-1] == out[:-1]
-            return plain and flat
-        plain = getattr(layer, "groups", 1) == 1 and channels_last(layer)
-        return plain and isinstance(
-            layer, (L.Dense, *CONVOLUTIONS, *TRANSPOSED)
-        )
+    def claims(cls, layer, takes, makes):
+        kinds = L.Dense, L.EinsumDense, L.Embedding
+        return isinstance(layer, kinds + CONVOLUTIONS + TRANSPOSED + SEPARABLE)
 
     @property
     def kernel(self):
-        """A transposed convolution's ends in (units, inputs), others' not."""
-        return self.layer.kernel
+        """The variable that has the units on an axis."""
+        names = ("kernel", "pointwise_kernel", "embeddings")
+        found = [getattr(self.layer, name, None) for name in names]
+        return next(kernel for kernel in found if kernel is not None)
+
+    def kernels(self):
+        return {self.name: self.kernel}
+
+    def macs(self):
+        weights = sum(math.prod(kernel.shape) for kernel in self.matrices())
+        return weights * self.positions()
+
+    def positions(self):
+        """How often all weights are multiplied, for one image."""
+        layer, read, made = self.layer, self.takes[0].shape, self.shape
+        if isinstance(layer, L.Embedding | L.BatchNormalization | L.PReLU):
+            return 0  # looked up, or once for each unit, as activations do
+        if isinstance(layer, L.EinsumDense):
+            letters, kernel, _ = _equation(layer)
+            pairs = zip(kernel, layer.kernel.shape, strict=True)
+            summed = math.prod(n for letter, n in pairs if letter in letters)
+            return product(layer, read[1:]) // summed
+        shape = read if isinstance(layer, TRANSPOSED) else made
+        _, *sizes = shape[:-1] if channels_last(layer) else shape[1:]
+        return product(layer, sizes)
+
+    def activated(self, trace, units):
+        """The same units after the activation, held if that mixes them."""
+        function = getattr(self.layer, "activation", None)
+        if function and not works_by_unit(function, [(8, len(units))]):
+            self.mixes = True
+            name = getattr(function, "__name__", type(function).__name__)
+            trace.hold(units, f"{self.name} ({name})")
+        return [units]
+
+    def still_constant(self, places):
+        """Which constant places are so after the activation, too."""
+        return [places & places.all() if self.mixes else places]
+
+
+class Reader(_Whole):
+    """A Dense layer or a convolution: reads units and gives new ones."""
+
+    @classmethod
+    def claims(cls, layer, takes, makes):
+        """With one group, and the units on the last axis."""
+        if isinstance(layer, L.EinsumDense):
+            read, kernel, out = _equation(layer)
+            plain = kernel == read[-1] + out[-1] and read[:-1] == out[:-1]
+            return plain and (layer.bias is None or len(layer.bias.shape) == 1)
+        kinds = L.Dense, *CONVOLUTIONS, *TRANSPOSED, *SEPARABLE
+        plain = getattr(layer, "groups", 1) == 1 and channels_last(layer)
+        return plain and isinstance(layer, kinds)
 
     @property
     def axes(self):
         """The kernel's axes of what is read and of the units."""
-        rank = len(self.kernel.shape)
+        last = len(self.kernel.shape) - 1
         transposed = isinstance(self.layer, TRANSPOSED)
-        return (rank - 1, rank - 2) if transposed else (rank - 2, rank - 1)
+        return (last, last - 1) if transposed else (last - 1, last)
 
     def number(self, trace):
-        """New units; of a layer that is used again, the same."""
-        (units,), (into, out) = self.reads, self.axes
-        first, given = trace.first_use(self), trace.fresh(self.sizes[0])
-        if first is self:
-            times = self.kernel.shape[into] // max(1, len(units))
-            trace.label(self.kernel, into, np.repeat(units, times))
-            trace.label(self.kernel, out, given, own=True)
-            trace.label(self.layer.bias, 0, given, own=True)
-        else:
-            trace.tie(first.reads[0], units)
-            trace.tie(first.gives[0], given)
-        return [activated(trace, self, given)]
+        """New units; a separable's kernel reads the old ones repeatedly."""
+        units, given = self.takes[0].units, trace.fresh(self.makes[0].size)
+        into, out = self.axes
+        if isinstance(self.layer, SEPARABLE):
+            depthwise = self.layer.depthwise_kernel
+            trace.label(depthwise, len(depthwise.shape) - 2, units)
+        times = self.kernel.shape[into] // len(units)
+        trace.label(self.kernel, into, np.repeat(units, times))
+        trace.label(self.kernel, out, given, own=True)
+        trace.label(self.layer.bias, 0, given, own=True)
+        return self.activated(trace, given)
 
     def matrix(self):
         """The kernel as (window, places that are read, units)."""
         kernel = np.moveaxis(view(self.kernel), self.axes, (-2, -1))
-        return kernel.reshape(-1, *kernel.shape[-2:])
+        places, units = self.takes[0].size, kernel.shape[-1]
+        kernel = kernel.reshape(-1, places, kernel.shape[-2] // places, units)
+        return kernel.swapaxes(1, 2).reshape(-1, places, units)
 
-    def constant(self, inputs, values):
+    def constant(self, places):
         """Units to which no weight leads from what varies."""
-        return [~self.matrix()[:, ~inputs[0]].any(axis=(0, 1))]
+        leads = self.matrix()[:, ~places[0]].any(axis=(0, 1))
+        return self.still_constant(~leads)
 
     def wanted(self, kept):
         """Places from which a weight leads to a unit that stays."""
-        return self.matrix()[:, :, kept[self.gives[0]]].any(axis=(0, 2))
+        return self.matrix()[:, :, kept[self.makes[0].units]].any(axis=(0, 2))
 
     def folds(self):
         """Whether constants may go to the bias: not where edges see fewer."""
-        padding = getattr(self.layer, "padding", "valid")
-        padded = padding != "valid" or isinstance(self.layer, TRANSPOSED)
-        return self.layer.bias is not None and not padded
+        padded = getattr(self.layer, "padding", "valid") != "valid"
+        indirect = isinstance(self.layer, TRANSPOSED + SEPARABLE)
+        return self.layer.bias is not None and not padded and not indirect
 
     def changes(self, kept):
         """Fewer units or filters."""
-        units, layer = int(kept[self.gives[0]].sum()), self.layer
+        units, layer = int(kept[self.makes[0].units].sum()), self.layer
         if isinstance(layer, L.EinsumDense):
             *before, _ = np.atleast_1d(layer.partial_output_shape).tolist()
             return {"output_shape": (*before, units)}
         return {"filters" if hasattr(layer, "filters") else "units": units}
 
-    def macs(self):
-        """The kernel's size at every position: of what a transposed reads."""
-        if isinstance(self.layer, L.EinsumDense):
-            return _einsum_macs(self.layer, self.shapes[0], self.shape)
-        transposed = isinstance(self.layer, TRANSPOSED)
-        shape = self.shapes[0] if transposed else self.shape
-        return at_each_position(self.kernel, self.layer, shape)
 
-
-class _Separable(Reader):
-    """A depthwise convolution, then one of 1 x 1, in one layer."""
+class _Scale(_Whole):
+    """Each unit by itself: depthwise, a normalization, a slope for each."""
 
     @classmethod
-    def claims(cls, layer, shapes):
-        kinds = L.SeparableConv1D, L.SeparableConv2D
-        return isinstance(layer, kinds) and channels_last(layer)
+    def claims(cls, layer, takes, makes):
+        size, last = takes[0].size, len(takes[0].shape) - 1
+        if isinstance(layer, L.BatchNormalization):
+            return layer.axis in (-1, last)
+        grouped = isinstance(layer, CONVOLUTIONS) and layer.groups > 1
+        alone = grouped and layer.groups == layer.filters == size  # ConvNeXt's
+        kinds = L.PReLU, *DEPTHWISE
+        return (alone or isinstance(layer, kinds)) and channels_last(layer)
 
-    @property
-    def kernel(self):
-        return self.layer.pointwise_kernel
+    def kernels(self):
+        return {}
 
     def number(self, trace):
-        kernel = self.layer.depthwise_kernel
-        trace.label(kernel, len(kernel.shape) - 2, self.reads[0])
-        return super().number(trace)
+        layer, (flow, *masks) = self.layer, self.takes
+        for mask in masks:
+            trace.hold(mask.units, str(self))
+        own = {"kernel", "bias", "gamma", "beta"}
+        if getattr(layer, "gamma", None) is None:
+            own.add("moving_mean")  # else a deleted unit would leave as 0 - it
+        given = np.repeat(flow.units, self.makes[0].size // flow.size)
+        for variable in layer.weights:
+            before = isinstance(layer, DEPTHWISE) and variable.name == "kernel"
+            axis = len(variable.shape) - 1 - before
+            units = flow.units if before else given
+            if variable.shape[axis] == len(units):  # or all units share it
+                trace.label(variable, axis, units, variable.name in own)
+        return self.activated(trace, given)
 
-    def matrix(self):
-        kernel = view(self.kernel)  # reads each place several times
-        kernel = kernel.reshape(len(self.reads[0]), -1, kernel.shape[-1])
-        return kernel.swapaxes(0, 1)
+    def constant(self, places):
+        """Also where it is scaled by zero."""
+        size, layer = self.makes[0].size, self.layer
+        places = np.repeat(places[0], size // len(places[0]))
+        scale = getattr(layer, "kernel", getattr(layer, "gamma", None))
+        if scale is not None:
+            places = places | ~view(scale).reshape(-1, size).any(axis=0)
+        return self.still_constant(places)
 
-    def folds(self):
-        return False
-
-    def macs(self):
-        kernels = self.layer.depthwise_kernel, self.kernel
-        each = (at_each_position(k, self.layer, self.shape) for k in kernels)
-        return sum(each)
+    def changes(self, kept):
+        if not isinstance(self.layer, CONVOLUTIONS):
+            return {}
+        units = int(kept[self.takes[0].units].sum())
+        return {"filters": units, "groups": units}
 
 
 class _Heads(Step):
     """Attention whose heads are units: each may go as a whole."""
 
     @classmethod
-    def claims(cls, layer, shapes):
+    def claims(cls, layer, takes, makes):
         return isinstance(layer, L.MultiHeadAttention)
 
     def parts(self):
+        """The layers inside, by name; the last reads what heads give."""
         names = ("query", "key", "value", "output")
         return {n: getattr(self.layer, f"_{n}_dense") for n in names}
 
@@ -158,14 +197,11 @@ class _Heads(Step):
 
     def number(self, trace):
         *inner, outer = self.parts().values()
-        first = trace.first_use(self)
-        if first is self:
-            self.heads = trace.fresh(self.layer.num_heads)
-            trace.label(outer.kernel, 0, self.heads)
-            for part in inner:
-                trace.label(part.kernel, 1, self.heads, own=True)
-                trace.label(part.bias, 0, self.heads, own=True)
-        self.heads = first.heads
+        heads = trace.fresh(self.layer.num_heads)
+        self.heads = trace.label(outer.kernel, 0, heads)
+        for part in inner:
+            trace.label(part.kernel, 1, heads, own=True)
+            trace.label(part.bias, 0, heads, own=True)
         return super().number(trace)
 
     def wanted_heads(self):
@@ -177,63 +213,25 @@ class _Heads(Step):
         return given & view(output.kernel).any(axis=(1, 2))
 
     def changes(self, kept):
-        return {"num_heads": int(kept[self.heads].sum())}
+        return {"num_heads": int(kept[self.heads.units].sum())}
 
     def macs(self):
-        args, kwargs = arguments(self.node, self.shapes)
-        names = "query", "value", "key"
-        given = dict(zip(names, args, strict=False)) | kwargs
-        query, value, key = (
-            _product(self.layer, (given.get(name) or given["value"])[1:-1])
-            for name in names
+        """Projections of all places, and of each two a product, used twice."""
+        args, kwargs = self.call
+        given = dict(zip(("query", "value"), args, strict=False)) | kwargs
+        asks, answers = (
+            product(self.layer, given[name].shape[1:-1])
+            for name in ("query", "value")
         )
-        kernels = [part.kernel.shape for part in self.parts().values()]
-        calls = zip(kernels, (query, key, value, query), strict=True)
-        projections = sum(math.prod(kernel) * n for kernel, n in calls)
-        pairs = math.prod(kernels[1][1:]) * key
-        return projections + query * (pairs + math.prod(kernels[2][1:]) * value)
+        shapes = [part.kernel.shape for part in self.parts().values()]
+        query, key, value, output = map(math.prod, shapes)
+        pairs = math.prod(shapes[1][1:]) + math.prod(shapes[2][1:])
+        projections = asks * (query + output) + answers * (key + value)
+        return projections + asks * answers * pairs
 
 
-def activated(trace, step, units):
-    """The same units after the layer's activation, held if that mixes them."""
-    function = step.layer.activation
-    if not works_by_unit(function, [(8, len(units))]):
-        name = getattr(function, "__name__", type(function).__name__)
-        trace.hold(units, f"{step.name} ({name})")
-    return units
-
-
-def _equation(layer):
-    """The letters of what is read, of the kernel and of what is given."""
-    read, out = layer.equation.split("->")
-    return (*read.split(","), out)
-
-
-def _einsum_macs(layer, shape, out_shape):
-    """The product of all lengths that the equation names, but of the batch."""
-    read, kernel, out = _equation(layer)
-    dots = "0123456789"[: len(shape) - len(read.replace("...", ""))]
-    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
-    for letters, lengths in ((read, shape), (out, out_shape)):
-        letters = letters.replace("...", dots)
-        for letter, length in zip(letters, lengths, strict=True):
-            sizes[letter] = sizes.get(letter) or length
-    sizes.pop(read.replace("...", dots)[0])
-    return _product(layer, sizes.values())
-
-
-def channels_last(layer):
-    """Whether units lie on the last axis, as far as the layer says."""
-    return getattr(layer, "data_format", None) != "channels_first"
-
-
-def at_each_position(kernel, layer, shape):
-    """Multiplications of all of a kernel's weights at all positions."""
-    positions = shape[1:-1] if channels_last(layer) else shape[2:]
-    return math.prod(kernel.shape) * _product(layer, positions)
-
-
-def _product(layer, lengths):
+def product(layer, lengths):
+    """Of all lengths; a ValueError where one is not fixed."""
     if None in lengths:
         raise ValueError(
             f"Layer {layer.name!r} works on a size that is not fixed. Pass a "
@@ -242,5 +240,11 @@ def _product(layer, lengths):
     return math.prod(lengths)
 
 
-KINDS = _Separable, Reader, _Whole, _Heads
-FOREIGN = (_Whole,)  # of layers that Keras does not bring
+def _equation(layer):
+    """The letters of what is read, of the kernel and of what is given."""
+    read, out = layer.equation.split("->")
+    return *read.split(","), out
+
+
+KINDS = _Scale, Reader, _Whole, _Heads
+FOREIGN = (_Whole,)

@@ -1,8 +1,7 @@
 """A step: one call of a layer, and what that does with units.
 
 A layer that no kind claims mixes units: it keeps all that it reads and all
-that it gives, at full size. Kinds that know more are in `readers`, which make
-new units, and `carriers`, which pass them on.
+that it gives, at full size. Kinds that have weights are in `readers`.
 """
 
 import numpy as np
@@ -10,7 +9,24 @@ import numpy as np
 from helpers.engine.backend import keras
 
 PROBE = 16  # places along an axis that has no fixed length
+L = keras.layers
 SOME = slice(0, None, 2), slice(1, None, 2), slice(0, -1)  # units of many
+
+
+class Flow(keras.KerasTensor):
+    """A tensor between two steps: its shape, its type and its units.
+
+    Attributes:
+        units: their numbers, along the last axis.
+        makers: names of the layers with kernels that it comes from.
+    """
+
+    units, makers = None, frozenset()
+
+    @property
+    def size(self):
+        """The length of the last axis; 0 where there is none, or any."""
+        return (self.shape[1:] or [0])[-1] or 0
 
 
 class Step:
@@ -18,27 +34,23 @@ class Step:
 
     Attributes:
         layer, name: what is called; behind the models that it is nested in.
-        node: of Keras' graph, with the arguments.
-        takes, makes: numbers of the tensors that go in and come out.
-        reads, gives: of each of them, the units on its last axis.
-        shapes, shape: of those that go in, and of the first that comes out.
-        sizes: of those that come out, the length of the last axis.
-        kernel: what mixes the units it reads into new ones, or None.
+        call: the arguments, with flows for tensors.
+        takes, makes: the flows that go in and come out.
+        shape: of the first that comes out.
+        heads: the label of an attention's heads, each of which may go.
     """
 
-    kernel = heads = None
+    heads = None
 
-    def __init__(self, layer, name, node, takes, inputs, outputs):
-        self.layer, self.name, self.node, self.takes = layer, name, node, takes
-        self.reads = [tensor.units for tensor in inputs]
-        self.shapes = [tensor.spec.shape for tensor in inputs]
-        self.shape = outputs[0].shape
-        self.sizes = [(x.shape[1:] or [0])[-1] or 0 for x in outputs]
-        self.makes, self.gives = [], []
+    def __init__(self, layer, name, call, makes):
+        self.layer, self.name, self.call, self.makes = layer, name, call, makes
+        arguments = keras.tree.flatten(call)
+        self.takes = [flow for flow in arguments if isinstance(flow, Flow)]
+        self.shape = makes[0].shape
 
     @classmethod
-    def claims(cls, layer, shapes):
-        """Whether this is the kind of a layer that takes these shapes."""
+    def claims(cls, layer, takes, makes):
+        """Whether this is the kind of a layer between these flows."""
         return True
 
     def __str__(self):
@@ -46,9 +58,10 @@ class Step:
         return f"{self.name} ({type(self.layer).__name__})"
 
     def run(self, tensors):
-        """What the layer predicts of those of `tensors` that it takes."""
-        taken = [tensors[number] for number in self.takes]
-        args, kwargs = arguments(self.node, taken)
+        """What the layer predicts of the tensors that it takes, by flow."""
+        args, kwargs = keras.tree.map_structure(
+            lambda x: tensors[x] if isinstance(x, Flow) else x, self.call
+        )
         if getattr(self.layer, "_call_has_training_arg", False):
             kwargs["training"] = False  # as in `predict`, whatever was said
         with keras.StatelessScope():  # of layers that remember what they saw
@@ -56,23 +69,23 @@ class Step:
 
     def kernels(self):
         """From name to the variables whose weights may be pruned."""
-        return {} if self.kernel is None else {self.name: self.kernel}
+        return {}
 
     def matrices(self):
         """All variables of two axes or more: what might be pruned."""
         weights = getattr(self.layer, "weights", ())
-        return [w for w in weights if len(w.shape) > 1]
+        return [w for w in weights if len(w.shape) > 1 and w.name != "bias"]
 
     def number(self, trace):
         """Label the layer's variables; returns the units of what comes out."""
-        for units in self.reads:
-            trace.hold(units, str(self))
-        return [trace.hold(trace.fresh(n), str(self)) for n in self.sizes]
+        for flow in self.takes:
+            trace.hold(flow.units, str(self))
+        return [trace.hold(trace.fresh(x.size), str(self)) for x in self.makes]
 
-    def constant(self, inputs, values):
-        """Of each input, which places are constant -> the same of outputs."""
-        every = all(places.all() for places in inputs)
-        return [np.full(size, every) for size in self.sizes]
+    def constant(self, places):
+        """Of each flow taken, which places are constant -> of those made."""
+        every = all(p.all() for p in places)
+        return [np.full(flow.size, every) for flow in self.makes]
 
     def changes(self, kept):
         """What changes in the layer's configuration if these units stay."""
@@ -83,10 +96,80 @@ class Step:
         return None if self.matrices() else 0
 
 
-def arguments(node, values):
-    """Those of a call, with these values for its tensors."""
-    pairs = zip(map(id, node.input_tensors), values, strict=True)
-    return node.arguments.fill_in(dict(pairs))
+class _Moved(Step):
+    """The same numbers elsewhere: Concatenate, Flatten, Reshape."""
+
+    @classmethod
+    def claims(cls, layer, takes, makes):
+        if type(layer).__name__ == "Concatenate":
+            return layer.axis in (-1, len(takes[0].shape) - 1)
+        old, new = takes[0].size, makes[0].size
+        whole = old and new and new % old == 0
+        moves = isinstance(layer, L.Flatten | L.Reshape)
+        return moves and whole and channels_last(layer)
+
+    def number(self, trace):
+        return [self._moved([flow.units for flow in self.takes])]
+
+    def constant(self, places):
+        return [self._moved(places)]
+
+    def _moved(self, parts):
+        """One after the other, or again for each position."""
+        return np.resize(np.concatenate(parts), self.makes[0].size)
+
+    def changes(self, kept):
+        if not isinstance(self.layer, L.Reshape):
+            return {}
+        *before, last = self.layer.target_shape
+        units = last if last == -1 else int(kept[self.makes[0].units].sum())
+        return {"target_shape": (*before, units)}
+
+
+class _ByUnit(Step):
+    """What gives the same half of the units when it is given half of them.
+
+    Activations, pooling, padding, dropout, sums, products, functions of the
+    reader's own: each is asked, on random numbers. The units of tensors that
+    meet are tied, place by place; what is spread over them is held.
+    """
+
+    joins = False
+
+    @classmethod
+    def claims(cls, layer, takes, makes):
+        # A Masking tells what follows where all units are one value.
+        alone = len(makes) == 1 and not getattr(layer, "weights", ())
+        return alone and not isinstance(layer, L.Masking)
+
+    def number(self, trace):
+        size = self.makes[0].size
+        many = [flow.units for flow in self.takes if flow.size == size]
+        spread = [flow for flow in self.takes if flow.size != size]
+        fit = many and all(flow.size == 1 for flow in spread)
+        if not (fit and self._works_by_unit()):
+            return super().number(trace)
+        self.joins = True
+        for flow in spread:
+            trace.hold(flow.units, str(self))
+        return [trace.tie(*many)]
+
+    def _works_by_unit(self):
+        # Each flow once: of x * x, one. Two images have places enough.
+        flows = list(dict.fromkeys(self.takes))
+        rows = 2 if any(flow.shape[2:] for flow in flows) else PROBE
+        shapes = [
+            (flow.shape[0] or rows, *(n or PROBE for n in flow.shape[1:]))
+            for flow in flows
+        ]
+        return works_by_unit(
+            lambda *xs: self.run(dict(zip(flows, xs, strict=True)))[0], shapes
+        )
+
+    def constant(self, places):
+        if not self.joins:
+            return super().constant(places)
+        return [np.all(np.broadcast_arrays(*places), axis=0)]
 
 
 def works_by_unit(function, shapes):
@@ -100,17 +183,26 @@ def works_by_unit(function, shapes):
     try:
         whole = np.asarray(function(*tensors))
         nothing = np.asarray(function(*map(np.zeros_like, tensors)))
-        if not np.isfinite(nothing.astype(np.float64)).all():
-            return False
-        for some in SOME if size > 1 else ():
-            parts = [
-                t[..., some] if t.shape[-1] == size else t for t in tensors
-            ]
-            expected, given = whole[..., some], np.asarray(function(*parts))
-            if expected.shape != given.shape or not np.allclose(
+        fit = np.isfinite(nothing.astype(float)).all()
+        fit &= whole.shape[-1] == size
+        for some in SOME if fit and size > 1 else ():
+            parts = (
+                x[..., some] if x.shape[-1] == size else x for x in tensors
+            )
+            given, expected = np.asarray(function(*parts)), whole[..., some]
+            fit &= given.shape == expected.shape and np.allclose(
                 expected, given, 1e-4, 1e-5, equal_nan=True
-            ):
-                return False
+            )
     except Exception:  # it cannot do with half of them, for whatever reason
         return False
-    return whole.shape[-1:] == (size,)
+    return bool(fit)
+
+
+def channels_last(layer):
+    """Whether units lie on the last axis, as far as the layer says."""
+    return getattr(layer, "data_format", None) != "channels_first"
+
+
+# The first that claims a layer has it. Less is known of a reader's own.
+KINDS = _Moved, _ByUnit, Step
+FOREIGN = _ByUnit, Step

@@ -8,20 +8,18 @@ layer does says its kind, see `steps`. (Torch-Pruning's DepGraph, Fang et al.,
 """
 
 import weakref
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from helpers.engine import carriers, readers, steps
+from helpers.engine import readers, steps
 from helpers.engine.backend import keras
 from helpers.engine.channels import Channels, Label
 
 Functional = keras.src.models.functional.Functional
-# The first that claims a layer has it. Less is known of a reader's own.
-KINDS = (*carriers.BEFORE, *readers.KINDS, *carriers.KINDS, steps.Step)
-FOREIGN = (*readers.FOREIGN, *carriers.FOREIGN, steps.Step)
+KINDS = readers.KINDS + steps.KINDS
+FOREIGN = readers.FOREIGN + steps.FOREIGN
 _KNOWN = weakref.WeakKeyDictionary()
 
 
@@ -39,21 +37,13 @@ def is_graph(operation):
     return isinstance(operation, keras.Model) and type(operation).call in stock
 
 
-class _Tensor(NamedTuple):
-    """Shape and type, units on the last axis, names of what it comes from."""
-
-    spec: object
-    units: np.ndarray
-    makers: frozenset
-
-
 class _Tracer:
     """Numbers and labels while they are found; steps call what is public."""
 
     def __init__(self):
-        self._count, self._ties, self._held, self._first = 0, [], [], {}
-        self._tensors, self._steps, self._labels, self._kernels = [], [], [], {}
-        self._entries = {}
+        self._count, self._ties, self._held = 0, [], []
+        self._flows, self._steps, self._labels = [], [], {}
+        self._first, self._kernels = {}, {}
 
     def fresh(self, count):
         """Numbers for new units."""
@@ -71,86 +61,69 @@ class _Tracer:
         return units
 
     def label(self, variable, axis, units, own=False):
-        """Along this axis of a variable, if there is one, lie these units."""
-        if variable is not None:
-            self._labels.append(Label(variable, axis, units, own))
+        """Along this axis of a variable, if there is one, lie these units.
 
-    def first_use(self, step):
-        """The step that called the same layer first, perhaps this one."""
-        return self._first.setdefault(id(step.layer), step)
+        Where it is labelled already, by an earlier use, both are tied.
+        """
+        if variable is not None:
+            label = Label(variable, axis, units, own)
+            label = self._labels.setdefault((id(variable), axis), label)
+            self.tie(label.units, units)
+            return label
 
     def channels(self, graph):
         """Lay the graph out, hold its ends, give tied units one number."""
-        inputs = [self._input(x) for x in graph._inputs]
-        results = self._lay_out(graph, inputs)
-        ends = [self._tensors[number] for number in results]
-        for end in ends:
-            self.hold(end.units, "the output")
+        inputs = [self._flow(x) for x in graph._inputs]
+        for flow in inputs:
+            flow.units = self.hold(self.fresh(flow.size), "the input")
+        ends = self._lay_out(graph, inputs)
+        for flow in ends:
+            self.hold(flow.units, "the output")
         size, root = self._roots()
-        why = np.full(size, None)
+        why, labels = np.full(size, None), list(self._labels.values())
         for units, reason in self._held:
             why[root[units]] = reason
-        self._renumber(root)
-        specs = [self._tensors[number].spec for number in inputs]
-        return Channels(
-            self._steps,
-            self._labels,
-            self._kernels,
-            frozenset().union(*(end.makers for end in ends)),
-            why,
-            {n: (x.shape, x.dtype) for n, x in enumerate(specs)},
-            results,
-            self._entries,
-        )
+        for part in (*self._flows, *labels):
+            part.units = root[part.units]
+        return Channels(self._steps, labels, self._kernels, why, inputs, ends)
 
-    def _input(self, spec):
-        size = spec.shape[-1] if spec.shape[1:] else 0
-        units = self.hold(self.fresh(size or 0), "the input")
-        return self._new_tensor(spec, units, frozenset())
+    def _flow(self, x):
+        self._flows.append(steps.Flow(x.shape, x.dtype))
+        return self._flows[-1]
 
-    def _new_tensor(self, *about):
-        self._tensors.append(_Tensor(*about))
-        return len(self._tensors) - 1
-
-    def _lay_out(self, graph, tensors, path=""):
-        """Append the steps of a graph; returns the tensors that come out."""
-        number = dict(zip(map(id, graph._inputs), tensors, strict=True))
+    def _lay_out(self, graph, flows, path=""):
+        """Append the steps of a graph; returns the flows that come out."""
+        known = dict(zip(map(id, graph._inputs), flows, strict=True))
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in graph._nodes_by_depth[depth]:
                 if not node.is_input:
-                    takes = [number[id(x)] for x in node.input_tensors]
-                    makes = self._call(node, takes, path)
+                    takes = [known[id(x)] for x in node.input_tensors]
+                    call = node.arguments.fill_in(known)
+                    makes = self._call(node, takes, call, path)
                     outputs = map(id, node.outputs)
-                    number.update(zip(outputs, makes, strict=True))
-        return [number[id(x)] for x in graph._outputs]
+                    known.update(zip(outputs, makes, strict=True))
+        return [known[id(x)] for x in graph._outputs]
 
-    def _call(self, node, takes, path):
+    def _call(self, node, takes, call, path):
         layer, name = node.operation, path + node.operation.name
         if is_graph(layer):
             inner = getattr(layer, "_functional", layer)
-            takes = _ordered(inner, node, takes)
-            for entry, number in zip(inner._inputs, takes, strict=True):
-                units = self._tensors[number].units
-                self.tie(self._entries.setdefault(id(entry), units), units)
+            takes = _ordered(inner, *call)
+            for entry, flow in zip(inner._inputs, takes, strict=True):
+                self.label(entry, len(entry.shape) - 1, flow.units)
             return self._lay_out(inner, takes, f"{name}/")
-        inputs = [self._tensors[number] for number in takes]
-        specs = _specs(node, [tensor.spec for tensor in inputs])
-        shapes = [tensor.spec.shape for tensor in inputs]
+        makes = [self._flow(x) for x in _outputs(node, takes, call)]
         stock = type(layer).__module__.startswith("keras.")
         kinds = KINDS if stock else FOREIGN
-        kind = next(k for k in kinds if k.claims(layer, shapes))
-        step = kind(layer, name, node, takes, inputs, specs)
-        first = self.first_use(step)
-        step.gives = step.number(self)
-        self._kernels.update(first.kernels())
+        kind = next(k for k in kinds if k.claims(layer, takes, makes))
+        step = kind(layer, name, call, makes)
         self._steps.append(step)
-        makers = frozenset().union(*(tensor.makers for tensor in inputs))
-        makers = frozenset(first.kernels()) or makers
-        step.makes = [
-            self._new_tensor(spec, units, makers)
-            for spec, units in zip(specs, step.gives, strict=True)
-        ]
-        return step.makes
+        kernels = self._first.setdefault(id(layer), step).kernels()
+        self._kernels.update(kernels)
+        makers = frozenset().union(*(flow.makers for flow in takes))
+        for flow, units in zip(makes, step.number(self), strict=True):
+            flow.units, flow.makers = units, frozenset(kernels) or makers
+        return makes
 
     def _roots(self):
         """How many units there are, and a number for each, tied ones equal."""
@@ -159,31 +132,20 @@ class _Tracer:
         ones, shape = np.ones(ties.shape[1], bool), (self._count, self._count)
         return connected_components(coo_array((ones, ties), shape), False)
 
-    def _renumber(self, root):
-        self._entries = {x: root[u] for x, u in self._entries.items()}
-        for label in self._labels:
-            label.units = root[label.units]
-        for step in self._steps:
-            step.reads = [root[units] for units in step.reads]
-            step.gives = [root[units] for units in step.gives]
-            if step.heads is not None:
-                step.heads = root[step.heads]
 
-
-def _ordered(graph, node, takes):
-    """The same tensors in the order in which a nested model takes them."""
-    args, kwargs = steps.arguments(node, takes)
+def _ordered(graph, args, kwargs):
+    """What a nested model is called on, in the order in which it takes it."""
     given = (*args, *kwargs.values())[0]
     if isinstance(given, dict) and not isinstance(graph._inputs_struct, dict):
         given = [given[x.name] for x in graph._inputs]
     return keras.tree.flatten(given)
 
 
-def _specs(node, given):
-    """Shapes of what comes out; those of a nested model may be others."""
-    pairs = zip(given, node.input_tensors, strict=True)
+def _outputs(node, takes, call):
+    """What comes out, as tensors of Keras'; nested, of other shapes."""
+    pairs = zip(takes, node.input_tensors, strict=True)
     if all(one.shape == other.shape for one, other in pairs):
         return node.outputs
-    args, kwargs = steps.arguments(node, given)
+    args, kwargs = call
     made = node.operation.compute_output_spec(*args, **kwargs)
     return keras.tree.flatten(made)

@@ -161,7 +161,9 @@ def rounds(split, seed, fraction):
     return history.reset_index().to_dict("records")
 
 
-@door(method=one_of("dense", "random", "one-shot", "rounds", "gradual"))
+@door(method=one_of(
+    "dense", "random", "one-shot", "rounds", "gradual", "gradual, 5 cuts",
+))  # fmt: skip
 def equal_steps(split, seed, method, sparsity):
     """Notebook 07: 2,000 steps, whenever the weights are pruned in them."""
     return _seen(_after_equal_steps(split, seed, method, sparsity), split)
@@ -171,8 +173,8 @@ def _after_equal_steps(split, seed, method, sparsity):
     """784-128-64-10, pruned by `method` in 2,000 steps after its training.
 
     "one-shot" and "random" prune before the first step, "rounds" five times
-    and "gradual" every 50 steps, both within the first 1,200. "dense" does
-    not prune.
+    and "gradual" every 50 steps, both within the first 1,200; with "5 cuts"
+    gradual ones are 240 steps apart. "dense" does not prune.
     """
     num_steps = split.steps(2000)
     model = pruning.copy_of(_baseline(split, seed, SMALL))
@@ -182,7 +184,9 @@ def _after_equal_steps(split, seed, method, sparsity):
     callbacks = []
     if method in SCHEDULES:
         schedule = SCHEDULES[method](sparsity, num_steps)
-        callbacks = [scheduling.PruneOnSchedule(schedule, num_steps // 40)]
+        cuts = 5 if method.endswith("5 cuts") else 24
+        often = num_steps * 3 // 5 // cuts
+        callbacks = [scheduling.PruneOnSchedule(schedule, often)]
     training.fit(model, split, num_steps, seed=seed, callbacks=callbacks)
     return model
 
@@ -196,10 +200,11 @@ SCHEDULES = {
         final, 0, num_steps * 3 // 5
     ),
 }
+SCHEDULES["gradual, 5 cuts"] = SCHEDULES["gradual"]
 
 
 def rewinding(split, seed, start_step):
-    """Notebook 07: nine rounds of 20 %, rewound to an early step each time.
+    """Notebook 08: nine rounds of 20 %, rewound to an early step each time.
 
     Control: in some rounds, the same masks on other initial weights.
     """
@@ -220,6 +225,15 @@ def rewinding(split, seed, start_step):
             _, row = _train_ticket(other, split, seed)
             rows.append({"method": "other weights", "round": number, **row})
     return rows
+
+
+def random_tickets(split, seed, round):
+    """Notebook 08: the first weights, as many of each layer, but any ones."""
+    start = networks.mlp(LENET, seed=seed)
+    scores = masking.random_scores(pruning.prunable_kernels(start), seed)
+    masks = masking.layerwise_masks(scores, 1 - 0.8**round)
+    _, row = _train_ticket(pruning.masked(start, masks), split, seed)
+    return {"start_step": 0, "method": "random masks", **row}
 
 
 def _train_ticket(ticket, split, seed):
@@ -245,7 +259,7 @@ def _train_ticket(ticket, split, seed):
 
 
 def frontier(split, seed, compression):
-    """Notebook 07: LeNet-300-100 as small as published ones, from scratch."""
+    """Notebook 08: LeNet-300-100 as small as published ones, from scratch."""
     model = _frontier_network(split.with_validation(), seed, compression)
     seen = _seen(model, split)
     del seen["val_accuracy"]  # it was trained on those images
@@ -291,7 +305,9 @@ STUDIES = {
     "equal_steps": [
         (equal_steps, {"method": ["dense"], "sparsity": [0]}),
         (equal_steps, {
-            "method": ["one-shot", "rounds", "gradual", "random"],
+            "method": [
+                "one-shot", "rounds", "gradual", "gradual, 5 cuts", "random",
+            ],
             "sparsity": [0.9, 0.95, 0.98],
         }),
     ],
@@ -316,13 +332,11 @@ STUDIES = {
     ],
     "filters": [
         (filters, {
-            "seeds": range(5),
             "data": ["fashion_mnist"],
             "method": ["dense"],
             "sparsity": [0],
         }),
         (filters, {
-            "seeds": range(5),
             "data": ["fashion_mnist"],
             "method": ["norm", "activation", "random"],
             "sparsity": [0.5, 0.75],
@@ -333,7 +347,10 @@ STUDIES = {
         "student": ["cut", "new"],
         "taught": [False, True],
     })],
-    "rewinding": [(rewinding, {"seeds": range(5), "start_step": [0]})],
+    "rewinding": [
+        (rewinding, {"start_step": [0, 300]}),
+        (random_tickets, {"round": [3, 5, 7, 9]}),
+    ],
 }  # fmt: skip
 FULL_ONLY = {"filters", "rewinding"}
 

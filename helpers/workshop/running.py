@@ -30,8 +30,8 @@ HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
     "compacting", "measuring", "deploying", "distilling", "engine/channels",
-    "engine/carriers", "engine/copying", "engine/endings", "engine/fast",
-    "engine/holding", "engine/readers", "engine/steps", "engine/tracing",
+    "engine/copying", "engine/endings", "engine/fast", "engine/holding",
+    "engine/readers", "engine/steps", "engine/tracing",
 )  # fmt: skip
 # Workers whose parent was killed leave after as many seconds without work.
 WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}

@@ -32,10 +32,11 @@ print("Größe, 数字")
 
 # %%
 import numpy as np
-from helpers import plotting, sliders
+from helpers import sliders
+from helpers.engine import pictures
 
-picture = plotting.ExplorerPicture(
-    [0.0, 0.5], {"größer": [0.9, 0.8]}, "sparsity", (2, 2), "mask"
+picture = pictures.RingAndImage(
+    lambda ax: ax.plot([0.0, 0.5], [90, 80], label="größer"), (2, 2), "mask"
 )
 sliders.Explorer(
     [0.0, 0.5],
