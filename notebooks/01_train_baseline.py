@@ -100,7 +100,8 @@ pd.DataFrame({
 
 # %% [markdown]
 # Here are the five kernels drawn to scale: as high as they have inputs, as wide
-# as they have units, so that the area is the number of weights.
+# as they have units, so that the area is the number of weights. Below stands
+# the layer's share of the MACs.
 
 # %%
 fig, ax = plt.subplots(figsize=(8, 3.2))
@@ -224,15 +225,14 @@ checking.claim("the median |weight| grew by less than a fifth", median,
                below=1.2)
 
 # %% [markdown]
-# It did both. The table counts in multiples of the largest |weight| and of the
-# median |weight| before training. The median move, by layer, was 0.18 to 0.52,
-# and since some weights moved up and others down, the median itself has hardly
-# grown: 1.1 times at most. But a few weights have moved far. The box in the
-# figure is where the initial weights were drawn from, and on either side of it
-# training has drawn out long tails: on digits, in this run, the largest weights
-# are 2.2 to 4.8 times the largest initial ones. There are many small weights
-# and a few large ones, which is why deleting the small ones is a plausible
-# idea.
+# It did both. The table compares sizes of weights, without their signs, with
+# the largest and the median size before training. The median move was 0.18 to
+# 0.52 of the latter; since some weights moved up and others down, the median
+# itself hardly grew: 1.1 times at most. But a few weights have moved far. The
+# initial weights were drawn from the blue box, and on either side of it
+# training has pulled out long tails: on digits, in this run, the largest
+# weights are 2.2 to 4.8 times the largest initial ones. With many small weights
+# and a few large ones, deleting the small ones is a plausible idea.
 #
 # Each of the 784 rows of the first kernel belongs to one pixel. The length (L2
 # norm) of a row tells how strongly the first layer listens to that pixel. It
@@ -249,8 +249,8 @@ axes = plotting.maps(untrained | named, "L2 norm of the pixel's weights")
 # For digits the network has learnt to listen where strokes pass; for clothes,
 # mostly along the edge of the image. The corners of the digits look untouched,
 # and they should: where the input is always 0, no gradient ever reaches a
-# weight. Has training changed the rows of all pixels except those that are
-# white in every training image?
+# weight. Are the rows that training left alone exactly those of the pixels that
+# are white in every training image?
 
 # %%
 dark = (splits["mnist"].x_train == 0).all(axis=0)
@@ -259,7 +259,8 @@ print(f"pixels that are white in every training image: ≈ {dark.sum()}")
 np.array_equal(changed, ~dark)
 
 # %% [markdown]
-# It has: 67 pixels kept their initial weights, bit for bit, and no others did.
+# They are: 67 pixels kept their initial weights, bit for bit, and no others
+# did.
 #
 # Last, the size on disk. A saved network can be zipped like any other file. Do
 # trained weights repeat themselves enough for that to pay?
@@ -289,8 +290,8 @@ checking.claim("zipping leaves most of the file",
 # We have not pruned anything yet, but we can already blindfold the network:
 # take the pixels it listens to least and set all their weights to zero. The
 # slider does so and classifies all test images; on the right, yellow, are the
-# pixels that are left. *Which part of a digit does this network need least,
-# and which part of the clothes goes first?*
+# pixels that are left. *Which part of a digit does this network need least, and
+# which part of the clothes goes first?*
 
 
 # %% tags=["nbval-ignore-output"]
@@ -356,8 +357,8 @@ checking.answer(answer, lambda part: measuring.counts(networks.mlp(
 # **Exercise 2.** Are large weights important ones? A pixel that is white in
 # almost every image has little to say, however large its weights. Score the
 # pixels of the clothes in a way that also uses their brightness. With the fifth
-# that has the lowest scores covered, the network is to classify more than 82 %
-# of the validation images correctly.
+# that has the lowest scores covered, the network must still classify more than
+# 82 % of the validation images correctly.
 
 # %%
 clothes = splits["fashion_mnist"]
@@ -398,7 +399,7 @@ for name, network in kept.items():
 
 # %% [markdown]
 # The line that fails is there on purpose: a check that cannot fail would prove
-# nothing. Rewinding to the "second name" would change nothing, and no error
+# nothing. Going back to the "second name" would change nothing, and no error
 # would tell you.
 #
 # ## Recap
@@ -423,13 +424,12 @@ for name, network in kept.items():
 # the cache key include everything the result depends on. [Keras' saving
 # guide](https://keras.io/guides/serialization_and_saving/) explains what a
 # `.keras` file holds. [Han et al., 2015](https://arxiv.org/abs/1506.02626) draw
-# both of our pictures for networks of theirs. Their section 5 has the
-# distribution of trained weights, a peak at zero with tails, for the first
-# fully connected layer of AlexNet; and their figure 4 shows, for digits, that
-# the first-layer weights left after pruning are those of the middle of the
-# image. To score a weight by its size times the strength of its input, as in
-# Exercise 2, is how [Sun et al., 2023](https://arxiv.org/abs/2306.11695) prune
-# large language models.
+# both of our pictures for networks of theirs: the weights of a layer of
+# AlexNet, a peak at zero with tails (section 5), and, for digits, the
+# first-layer weights that pruning leaves, which are those of the middle of the
+# image (figure 4). To score a weight by its size times the strength of its
+# input, as in Exercise 2, is how [Sun et al.,
+# 2023](https://arxiv.org/abs/2306.11695) prune large language models.
 #
 # Next: how many weights can go before the network forgets?
 

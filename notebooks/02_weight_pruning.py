@@ -28,12 +28,12 @@ from helpers import (checking, datasets, masking, measuring, plotting, pruning,
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 
 # %% [markdown]
-# ## Prune a dozen weights by hand
+# ## Prune ten weights by hand
 #
 # **Magnitude pruning** ranks weights by absolute value and deletes the
 # smallest. The fraction deleted is the **sparsity**; a **mask** marks what
 # stays: 1 = keep, 0 = delete. *At a sparsity of 0.3, three of these ten weights
-# go. Which three? Mind that there are two 2s and three 1s.*
+# go. Which three? Mind that there are three 1s.*
 
 # %%
 toy = np.array([[3, -1, 0, 2, -4], [1, -2, 5, -3, 1]])
@@ -50,7 +50,7 @@ mask.reshape(toy.shape)
 # With two layers there is a choice. **Layerwise** pruning takes the same
 # fraction of every layer; **global** pruning takes the smallest weights of the
 # whole network, wherever they are. *The second layer of this small network has
-# larger weights. Which of the two will spare it?*
+# larger weights. Which of the two ways will spare it?*
 
 # %%
 random = np.random.default_rng(1)
@@ -70,10 +70,10 @@ axes = plotting.networks({
 })
 
 # %% [markdown]
-# Each line is a weight, red above zero and blue below, and each matrix holds
-# the same weights as a **kernel**, with a cross for every zero. Both networks
-# keep half of their weights. Global pruning found most of the small ones in the
-# first layer.
+# Red weights are positive, blue ones negative; each matrix holds a layer's
+# weights, with a cross for every zero. Both pruned networks keep half of their
+# weights. Global pruning found most of the small ones in the first layer, where
+# one unit, drawn hollow, has lost all its inputs.
 #
 # ## Prune a trained network
 #
@@ -99,8 +99,8 @@ after = measuring.accuracy(pruned, *test)
 sliders.Prediction("What accuracy on test digits is left?", 100 * after)
 
 # %% [markdown]
-# Here is what happened inside. On the left is a corner of the second kernel, 40
-# inputs by 40 units; beside it, the same corner pruned in three ways.
+# On the left is a corner of the second kernel, 40 inputs by 40 units; beside
+# it, the same corner pruned in three ways.
 
 # %% tags=["nbval-ignore-output"]
 METHODS = {
@@ -146,10 +146,10 @@ def pruned_to(data, method, sparsity):
 live = studying.sweep(pruned_to, splits, method=METHODS, sparsity=SPARSITIES)
 
 # %% [markdown]
-# That is one network for each data set: its initial weights were drawn with
-# **seed** 0. Would the curves look different with another seed? Five more
-# networks of each kind were trained and pruned in the same way; their file is
-# in `results/`, and `make study` measures it again.
+# That is one network for each data set, trained from **seed** 0. Would another
+# seed draw other curves? Five more networks of each kind were trained and
+# pruned in the same way; their file is in `results/`, and `make study` measures
+# it again.
 
 # %%
 is_sample = splits["mnist"].is_sample
@@ -182,7 +182,8 @@ checking.claim("at sparsity 0.8 random pruning has lost over 20 points more",
 # Random pruning breaks both long before.
 #
 # Does global pruning beat layerwise pruning? Every seed gives both of them the
-# same trained network, so we take the difference within each seed.
+# same trained network, so we take the difference, global minus layerwise,
+# within each seed.
 
 # %% tags=["nbval-ignore-output"]
 cliff = seeds.query("method != 'random' and 0.7 < sparsity < 0.98")
@@ -193,12 +194,13 @@ studying.paired(cliff, "accuracy", between="method", baseline="layerwise",
                 by=["data", "sparsity"])
 
 # %% [markdown]
-# A dot is a seed; a bar is the mean difference with its 95 % interval. `p` is
-# that of a paired t test; `p_holm` corrects it for the eight tests of this
-# table (**Holm's method**: the more one tests, the more will look like
-# something by chance). With a tenth of the weights left, global pruning is
-# better by 3.9 points (3.3 to 4.4) on clothes and by 1.0 (0.5 to 1.5) on
-# digits. Of the other differences none survives the correction.
+# A dot is a seed; a bar is the mean difference with its 95 % interval. `p`,
+# from a paired t test, is small where chance alone would rarely make such a
+# difference; `p_holm` corrects it for the eight tests of this table (**Holm's
+# method**: the more tests, the more chance finds). With a tenth of the weights
+# left, global pruning is better by 3.9 points (3.3 to 4.4) on clothes and by
+# 1.0 (0.5 to 1.5) on digits. Of the other differences none survives the
+# correction.
 #
 # ## Test each layer
 #
@@ -235,11 +237,12 @@ kept = {sparsity: masking.global_masks(scores["mnist"], sparsity)
         for sparsity in SPARSITIES}
 shares = {sparsity: {name: 100 * mask.mean() for name, mask in masks.items()}
           for sparsity, masks in kept.items()}
-print({name: round(share, 1) for name, share in shares[0.9].items()})
+print({name: round(float(share), 1) for name, share in shares[0.9].items()})
 ax = sns.lineplot(pd.DataFrame(shares).T, markers=True, dashes=False)
 plotting.show_what_is_left(ax)
-_ = ax.set(xlabel="weights left in the network", ylabel="left in the layer, %",
-           yscale="log")
+ax.set(xlabel="weights left in the network", ylabel="left in the layer",
+       yscale="log")
+_ = ax.set_yticks([1, 10, 100], ["1 %", "10 %", "100 %"])
 
 # %% [markdown]
 # It spares `hidden_4`, which keeps 27.7 % of its weights when the network keeps
@@ -249,8 +252,8 @@ _ = ax.set(xlabel="weights left in the network", ylabel="left in the layer, %",
 #
 # ## What is forgotten?
 #
-# The average hides who pays for it. Here is the accuracy of each class of
-# clothes as weights go layer by layer.
+# The average hides which classes pay for it. Here is the accuracy of each class
+# of clothes as weights go layer by layer.
 
 # %% tags=["nbval-ignore-output"]
 clothes, right = splits["fashion_mnist"], {}
@@ -267,8 +270,8 @@ _ = ax.set(xlabel="weights left", ylabel="")
 
 # %% [markdown]
 # Coats, T-shirts and trousers go first, while shirts do better the more we
-# prune: this network calls more and more things a shirt. An average of 62.9 %
-# can hide a class of which nothing is left ([Hooker et al.,
+# prune: this network calls more and more things a shirt. An average can hide a
+# class of which next to nothing is left ([Hooker et al.,
 # 2019](https://arxiv.org/abs/1911.05248)).
 #
 # ## Move it yourself
@@ -314,9 +317,10 @@ checking.answer(answer, lambda sparsity: round((1 - sparsity) * 2_384_000),
 
 # %% [markdown]
 # **Exercise 2.** Some graphics processors multiply faster when two of every
-# four weights in a row are zero (**2:4 sparsity**). Make such a mask for the
+# four successive weights are zero (**2:4 sparsity**). Make such a mask for the
 # kernel of `hidden_2`: of every four inputs of a unit, keep the two larger
-# weights. Then compare the accuracy with layerwise pruning at 0.5.
+# weights. Then compare its accuracy on the validation images, `held_out`, with
+# that of layerwise pruning at 0.5.
 
 # %%
 answer = ...  # an array of 0 and 1 with the shape of `kernel`
@@ -340,8 +344,8 @@ checking.answer(
 # ## What would fool you here
 #
 # A forgotten `abs`. "Prune what is below a threshold", written as `kernel <
-# threshold`, removes every negative weight, however large. It raises no error
-# and produces a perfectly normal-looking curve.
+# threshold`, removes every negative weight, however large. It raises no error,
+# and the curve looks normal.
 
 # %%
 threshold = np.quantile(np.abs(kernel), 0.5)
@@ -356,9 +360,9 @@ ax = sns.histplot({"broken": broken[broken != 0], "right": right[right != 0]},
 _ = ax.set(xlabel="weight of hidden_2 that is left", ylabel="number of weights")
 
 # %% [markdown]
-# The line that fails is there on purpose: a check that cannot fail would prove
-# nothing. Half of the weights are negative, so half of those that should have
-# stayed went as well. Count the zeros, or look at a histogram.
+# The line that fails is there on purpose. About half of the weights are
+# negative, so half of those that should have stayed went as well. Count the
+# zeros, or look at a histogram.
 #
 # ## Recap
 #

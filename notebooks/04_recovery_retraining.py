@@ -142,7 +142,7 @@ for name, network in {"untouched": model, "control": control,
 
 # %% [markdown]
 # In this run 500 more steps did the dense network no good, and the pruned one
-# ended above it. But these are differences of a few images in one run. In the
+# ended above it. But these are differences of a dozen images in one run. In the
 # study every seed has its control, the run with nothing pruned, so we take the
 # difference within each seed.
 
@@ -158,12 +158,10 @@ tests = tests.rename(columns={"mean": "minus control"})
 tests.loc["weights"]
 
 # %% [markdown]
-# A dot is a seed; a bar is the mean difference with its 95 % interval (a t
-# interval over six seeds). Below the dotted line, the pruned network ends
-# behind its control. `p_holm` is the p value of a paired t test, corrected for
-# all twenty-two comparisons of this notebook, these and those of the neurons
-# below (Holm's method: the more one compares, the more will look like something
-# by chance).
+# A dot is a seed; a bar is the mean difference with its 95 % interval. Below
+# the dotted line, the pruned network ends behind its control. `p_holm` is the p
+# value of a paired t test, corrected by Holm's method for twenty-two
+# comparisons, these and those of the neurons below.
 #
 # Down to 20 % of the weights nothing is lost, and on digits down to 10 %. Then
 # the loss is 0.30 points (0.26 to 0.35) at 5 % and 4.35 at 1 %. On clothes it
@@ -276,7 +274,7 @@ sliders.Prediction("Which digit does it always say?",
                    choices=datasets.CLASSES["mnist"])
 
 # %% tags=["nbval-ignore-output"]
-right = {f"{when} to {100 - 100 * sparsity:.0f} %": 100 * np.diag(matrix)
+right = {f"{when}, {100 - 100 * sparsity:.0f} % left": 100 * np.diag(matrix)
          for (_, when, sparsity), matrix in confused.items()}
 ax = sns.heatmap(pd.DataFrame(right).T, annot=True, fmt=".0f", vmin=0,
                  cbar_kws={"label": "accuracy of the digit, %"})
@@ -310,15 +308,17 @@ explorer = sliders.explore(look, models, splits, live.droplevel("kind"),
 explorer
 
 # %% [markdown]
-# You should have seen the column of the 8 swallow all other digits; a few go to
-# the 9. After retraining no column stands out. At 1 % of the weights the bright
-# squares are pairs that people mix up, too, such as a 4 taken for a 9.
+# You should have seen the column of the 8 swallow nearly all of the errors; a
+# few go to the 9. After retraining no column stands out. At 1 % of the weights
+# the bright squares are pairs that people mix up, too, such as a 4 taken for a
+# 9.
 #
 # ## Your turn
 #
 # **Exercise 1.** Is it the *time* or the *mask* that limits the recovery at 1 %
-# of the weights? Retrain `tight` for another 500 steps (`split.steps(500)`) and
-# see how many points it gains on the validation images.
+# of the weights? The cell loads that network as `tight`. Retrain it for another
+# `split.steps(500)`; the check shows how many points it gains on the validation
+# images.
 
 # %%
 tight = kept["weights", "retrained", 0.99]
@@ -338,10 +338,10 @@ checking.answer(answer, lambda after: 100 * (after - before), above=0)
 
 # %% [markdown]
 # **Exercise 2.** A saved network keeps its zeros but not its constraints. Save
-# `pruned` (90 % zeros), load it, and train it for ten steps of `SGD(0.05,
-# momentum=0.9)`. Momentum is a harder test than Adam: it accumulates past
-# gradients, including those of pruned weights, and pushes harder with every
-# step. What does `pruning.hold_zeros` change?
+# `pruned` (90 % zeros), load it, call `pruning.hold_zeros` on it, and train it
+# for ten steps of `SGD(0.05, momentum=0.9)`. Momentum is a hard test: it
+# accumulates past gradients, including those of pruned weights, and pushes
+# harder with every step. What happens without that call?
 
 # %%
 answer = ...  # the loaded network, trained, with all 2,145,600 zeros held
@@ -409,7 +409,7 @@ for name, network in {"the broken one": free, "the right one": tight}.items():
 # The line that fails is there on purpose. It looks like a wonderful recovery,
 # almost to the control, by a network that is no longer sparse: only a third of
 # its weights are zero. (Even those survive only where no gradient arrives, such
-# as at pixels that are never lit.) Count the zeros *after* retraining.
+# as at pixels that are always white.) Count the zeros *after* retraining.
 #
 # ## Recap
 #

@@ -57,10 +57,9 @@ _ = ax.set(xlabel="threshold", ylabel="fraction below it: the sparsity")
 # %% [markdown]
 # The dots are what `threshold_masks` removed. Read from left to right, the
 # staircase turns a threshold into a sparsity; read from bottom to top, it turns
-# a sparsity into a threshold. Only at a step is there a choice to make. Between
-# 0.4 and 0.6 there is no threshold that removes exactly five of the ten: two
-# weights of size 0.2 are tied, and a threshold takes both or neither. A
-# sparsity is a count and breaks ties.
+# a sparsity into a threshold. Between 0.4 and 0.6 there is no threshold that
+# removes exactly five of the ten: two weights of size 0.2 are tied, and a
+# threshold takes both or neither. A sparsity is a count, so it breaks the tie.
 #
 # ## Train a small classifier
 #
@@ -148,9 +147,8 @@ checking.claim("one of 0.26 costs more than 15", lost[0.26], above=0.15)
 #
 # ## Compare a threshold with a sparsity
 #
-# On one network, a threshold and a sparsity describe the same cut from two
-# sides. *A mask made by a threshold and one made by the sparsity that belongs
-# to it: where will they differ?*
+# On one network, a threshold and a sparsity describe the same cut. *Where will
+# the mask of a threshold differ from that of the sparsity that belongs to it?*
 
 # %%
 sizes = np.sort(scores["hidden_1"], axis=None)
@@ -161,9 +159,9 @@ for zeros in (256, 1280, 2304):
 
 # %% [markdown]
 # Nowhere, as long as no other weight ties with the one at the cut. The
-# difference lies in what carries over to another network. Here is the staircase
-# of this network, and those of a network with two hidden layers, 10-64-32-1,
-# trained on the same rows for 300 steps.
+# difference shows on another network. Here is the staircase of this one, and
+# those of a network with two hidden layers, 10-64-32-1, trained on the same
+# rows for 300 steps.
 
 # %% tags=["nbval-ignore-output"]
 other = networks.mlp((64, 32), inputs=10, classes=1)
@@ -187,11 +185,11 @@ sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
 # ## Fine-tune, next to a control
 #
 # A familiar table has three rows: the accuracy before pruning, after it, and
-# after fine-tuning; the third is often above the first. We fill it in for
-# 10-64-32-1 with a threshold of 0.1 and add a row: a **control**, the unpruned
-# network, trained for as long. We train six seeds, and six more on labels that
-# were shuffled, so that the features say nothing about them. *What can 300 more
-# steps bring there?*
+# after fine-tuning; the third is often above the first. We measure them for
+# 10-64-32-1 with a threshold of 0.1, and add a fourth: a **control**, the
+# unpruned network, trained for as long. We train six seeds, and six more on
+# labels that were shuffled, so that the features say nothing about them. *What
+# can 300 more steps bring there?*
 
 # %% tags=["nbval-ignore-output"]
 def stages(data, seed):
@@ -299,8 +297,8 @@ checking.answer(
         scores, threshold)["hidden_1"].sum(), within=(999, 1001))
 
 # %% [markdown]
-# **Exercise 2.** Which two inputs does the network need most? Replace a pair of
-# them by its mean, 0, in all *validation* rows, with
+# **Exercise 2.** Which two inputs does the network need most? Replace two of
+# them by their mean, 0, in all *validation* rows, with
 # `np.where(np.isin(range(10), pair), 0, split.x_val)`, and find a pair that
 # costs more than 12 points of accuracy. Is it the pair with the most weights
 # left at 0.14?

@@ -78,15 +78,15 @@ for fraction in FRACTIONS:
 
 # %% [markdown]
 # *Are the zeros still there after all that training, and as many as the formula
-# says?* These are the weights left after six rounds, counted in the networks:
+# says?* We count the weights left after six rounds:
 
 # %%
 {fraction: measuring.left_in(after[fraction, 6])["weights left"]
  for fraction in FRACTIONS}
 
 # %% [markdown]
-# They are, to the weight: 0.7 to the sixth of 108,544 is 12,770. Now the
-# accuracy against what is left. The thick lines are this run. The thin ones
+# They are, to the weight: 0.7 to the sixth power, times 108,544, is 12,770. Now
+# the accuracy against what is left. The thick lines are this run. The thin ones
 # come from five other **seeds**: the same experiment with other initial weights
 # and another order of the images, run beforehand and kept in a file.
 
@@ -128,10 +128,9 @@ checking.claim(
 #
 # ## Put four schedules on equal terms
 #
-# Every method now gets the same trained network, the same 2,000 steps, the same
-# images in the same order and the same falling learning rate, and has to end at
-# the same sparsity. Only the **schedule** differs, the sparsity that is wanted
-# after each step:
+# Every method now gets the same trained network, 2,000 steps, images in the
+# same order and falling learning rate, and has to end at the same sparsity.
+# Only the **schedule** differs, the sparsity that is wanted after each step:
 #
 # - **one-shot** prunes before the first step;
 # - **rounds** makes five cuts, each by the same fraction of what is left;
@@ -161,9 +160,10 @@ ax.minorticks_off()
 legend = ax.legend()
 
 # %% [markdown]
-# Two more runs tell us how to read the result: the control, which is not
-# pruned, and a **random** choice of weights before the first step, which shows
-# what ranking them is worth.
+# All are done after three fifths of the steps; the rest is training. Two more
+# runs give us a scale: the control, which is not pruned, and a **random**
+# choice of weights before the first step, which shows what ranking them is
+# worth.
 
 # %%
 seeds = studying.read("results/equal_steps.csv", ["method"])
@@ -189,7 +189,7 @@ live = {name: measuring.accuracy(m, *test) for name, m in students.items()}
 (100 * pd.Series(live)).round(2)
 
 # %% [markdown]
-# Is the comparison fair? The zeros, at least, are as many for all of them:
+# Is the comparison fair? All but the control should have equally many zeros:
 
 # %%
 for name, student in students.items():
@@ -228,16 +228,16 @@ studying.paired(asked, "points", "method", "one-shot", ["sparsity"]).round(3)
 # %% [markdown]
 # With 10 % of the weights left, gradual pruning gains nothing that we could
 # show: its interval goes from −0.07 to 0.14 points. With 5 % left it gains 0.3
-# points on pruning once, with 2 % left 1.4 (1.0 to 1.9). Rounds never win. They
-# end 0.6 points behind with 10 % left; with 5 % and 2 % no difference is
+# points on pruning once; with 2 % left, 1.4 (1.0 to 1.9). Rounds never win.
+# They end 0.6 points behind with 10 % left; with 5 % and 2 % no difference is
 # established. Random pruning ends 3.6 to 5.3 points behind: *which* weights go
 # matters more than *when*. And all end below the control, 97.9 %.
 #
 # ## Ask why
 #
 # Gradual pruning and rounds differ in two ways: in how many cuts they make, 24
-# or five, and in where those cuts lie. Hence the fourth schedule: it has the
-# cubic of the one and the five cuts of the other.
+# or five, and in where those cuts lie. Hence the fourth schedule, which has the
+# cubic of one and the five cuts of the other.
 
 # %%
 lost = 100 * (at_98["gradual"] - at_98["gradual, 5 cuts"])
@@ -259,10 +259,10 @@ studying.paired(asked, "points", "method", few, by).round(3)
 # %% [markdown]
 # Zero is now the cubic in five cuts. The same cubic in 24 cuts is better at
 # each sparsity: by 0.1, 0.4 and 1.2 points. So many small cuts do help, the
-# more so the less is left, and they explain most of the lead that gradual
-# pruning has at 2 %. Where the cuts lie matters, too: of the two with five
-# cuts, rounds end 0.5 and 0.4 points below the cubic, though at 2 % we cannot
-# tell. These six tests are corrected as a family of their own.
+# more the less is left, and they explain most of the lead that gradual pruning
+# has at 2 %. Where the cuts lie matters, too: of the two with five cuts, rounds
+# end 0.5 and 0.4 points below the cubic, though at 2 % we cannot tell. These
+# six tests are corrected as a family of their own.
 #
 # ## Move it yourself
 #
@@ -288,8 +288,8 @@ explorer
 
 # %% [markdown]
 # You should have seen the edge of the image go first, where no stroke ever
-# passes. Nearly all units live on: of 192, all but a few still have an input,
-# though no more than 1,696 weights are left for all of them.
+# passes. Nearly all of the 192 units still have an input, though only 1,696
+# weights are left for all of them.
 
 # %% tags=["check"]
 last = measuring.left_in(after[0.5, 6])["units left"]
@@ -344,10 +344,10 @@ checking.answer(max(found, key=found.get), found.get, above=rounds)
 # %% [markdown]
 # ## What would fool you here
 #
-# A schedule that never gets to its end. This one was worked out for batches of
-# 32, where the same number of epochs takes four times as many steps. No error
-# is raised, and no other pruned network comes near its accuracy. What gives it
-# away is the number of zeros: ask the network itself.
+# A schedule may never get to its end. This one was worked out for batches a
+# quarter as large, with which an epoch takes four times as many steps. No error
+# is raised, and no other pruned network comes near its accuracy. Only the
+# number of zeros gives it away: ask the network itself.
 
 # %%
 late = {"the broken one": pruned_until(4 * 0.6)}

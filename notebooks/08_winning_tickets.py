@@ -30,8 +30,8 @@ from helpers import (checking, datasets, masking, measuring, networks,
 #
 # Train a network, delete its smallest weights, and what survives can be trained
 # again from the values it had at the very start. To **rewind** is to give
-# survivors these values back. Here are all four networks, with a toy of 18
-# weights whose "training" is drawn at random.
+# survivors these values back. Here are the four stages of a toy of 18 weights,
+# whose "training" is drawn at random.
 
 # %% tags=["nbval-ignore-output"]
 random = np.random.default_rng(1)
@@ -50,7 +50,7 @@ axes = plotting.networks({
 # The last network has the connections of the third and the weights of the
 # first. The **lottery ticket hypothesis** says that such a network is a winning
 # ticket: trained alone, it gets as far as the whole one, because its weights
-# were lucky from the start. Two controls tell what the luck is made of:
+# were lucky from the start. Two controls show what the luck is made of:
 #
 # - **other weights**: the same connections, started from another draw;
 # - **random masks**: the same start, as many connections in each layer, but
@@ -61,9 +61,8 @@ axes = plotting.networks({
 #
 # ## Rewind a real network
 #
-# We take LeNet-300-100, the network of most papers on the subject, which is a
-# plain 784-300-100-10. Its weights at the start are easily lost: save them
-# *before* training.
+# We take LeNet-300-100, a plain 784-300-100-10 that many papers on the subject
+# use. Its weights at the start are easily lost: save them *before* training.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")
@@ -97,8 +96,8 @@ def train(start):
 
 
 # %% [markdown]
-# Tickets are found in rounds: train, prune, rewind, train, prune more, ... The
-# sparsities below leave 51, 33, 21 and 13 % of the hidden weights.
+# Tickets are found in rounds: train, prune, rewind, train, prune more, and so
+# on. The sparsities below leave 51, 33, 21 and 13 % of the hidden weights.
 
 # %%
 SPARSITIES = (0.488, 0.672, 0.79, 0.866)
@@ -111,7 +110,7 @@ for sparsity in SPARSITIES:
     network = after["rewound", sparsity][0]
 
 # %% [markdown]
-# *Are these really the weights from the start, and is nothing else left?*
+# *Are the weights that are left really those from the start?*
 
 # %%
 first = pruning.prunable_kernels(initial)["hidden_1"]
@@ -167,15 +166,15 @@ ax.minorticks_off()
 ticks = ax.set_yticks([0.06, 0.1, 0.2, 0.4], ["0.06", "0.1", "0.2", "0.4"])
 
 # %% [markdown]
-# The ticket leads from the first measurement on, and after a sixth of the
-# training it is about where the two controls end. It even leads the dense
-# network, of which it is a small part.
+# The ticket (`rewound`) leads from the first measurement on, and after a sixth
+# of the training it is about where the two controls end. It even beats the
+# dense network, of which it is a small part.
 #
 # ## Let six seeds decide
 #
 # The accuracies of this run are the thick lines, those of other seeds the thin
-# ones. In the seeds' experiment there are nine rounds, each of which removes
-# 20 %.
+# ones. In the seeds' experiment there are nine rounds, each of which removes 20
+# %.
 
 # %% tags=["nbval-ignore-output"]
 accuracies = {
@@ -195,8 +194,8 @@ checking.claim(
 # %% [markdown]
 # As in notebook 7 we look at differences within seeds: a dot is a seed, the bar
 # the 95 % interval of their mean. Zero is the first control, the same
-# connections with other weights. What is above it, lucky weights gain; what is
-# below it, random connections lose.
+# connections with other weights. Above it is what lucky weights gain, below it
+# what random connections lose.
 
 # %% tags=["nbval-ignore-output"]
 compared = from_start[from_start["sparsity"].isin(SPARSITIES)]
@@ -222,9 +221,9 @@ won = from_start.query("method == 'rewound' and sparsity in @shown")
 studying.paired(won, "points", "sparsity", 0).round(3)
 
 # %% [markdown]
-# It is better, at all four sparsities, by 0.2 to 0.3 points. Mind that this is
-# at a constant learning rate, at which the dense network's loss jumps up and
-# down to the end. The longer recipe of the appendix ends higher.
+# It is better, at all four sparsities, by 0.2 to 0.3 points. But at this
+# constant learning rate the dense network's loss jumps up and down to the end.
+# The longer recipe of the appendix ends higher.
 #
 # The hypothesis also says that tickets learn *faster*. One measure is the step
 # that early stopping keeps, where the validation loss was smallest. (The thick
@@ -234,19 +233,21 @@ studying.paired(won, "points", "sparsity", 0).round(3)
 axes = plotting.runs(from_start, y="early_stop", height=3.8, aspect=1.3)
 axes["mnist"].set(ylabel="step that early stopping keeps", ylim=(0, 3200))
 line = axes["mnist"].axhline(3000, color="0.4", linestyle=":")
-won.groupby("sparsity")["early_stop"].agg(["min", "mean", "max"]).round()
+ends = won[won["sparsity"] == 0]["early_stop"]
+print(f"dense networks: steps {ends.min():,} to {ends.max():,}")
 
 # %% [markdown]
 # Tickets do get there sooner in most seeds. But the dense networks are best at
 # steps 2,700 to 3,000, and training ends at 3,000: with more of it they might
 # well improve further. So *that* tickets are sooner is plausible; *how much*
-# sooner, this horizon cannot tell.
+# sooner, 3,000 steps cannot tell.
 #
 # ## Rewind to an early step
 #
 # Later work found that in larger networks a ticket has to be rewound not to the
 # start but to a step early in training. *Does it help here?* The seeds' tickets
-# were rewound to step 300, too, and then trained as long as the others.
+# were rewound to step 300, too, and trained as long as the others. Zero is
+# rewinding to the start.
 
 # %% tags=["nbval-ignore-output"]
 rewound = seeds.query("method == 'rewound' and sparsity in @shown")
@@ -259,14 +260,14 @@ studying.paired(rewound, "points", *early).round(3)
 # %% [markdown]
 # Not here. At no sparsity is there a difference that we could show, and the
 # intervals are narrow: at 13 % it goes from −0.07 to 0.20 points. Larger
-# networks may need an early step; this one does not. (The five tests are
-# corrected together.)
+# networks may need an early step; this one does not. (The five tests, one with
+# nothing pruned, are corrected together.)
 #
 # ## Move it yourself
 #
-# The slider goes through the four tickets, the buttons choose the network. The
-# image counts the connections of each pixel, of 300. *Compare the ticket with
-# random masks at 13 %. Where do random masks waste connections?*
+# The slider goes through the four sparsities, the buttons choose the network.
+# The image counts the connections of each pixel, at most 300. *Compare the
+# ticket with random masks at 13 %. Where do random masks waste connections?*
 
 
 # %% tags=["nbval-ignore-output"]
@@ -284,10 +285,10 @@ explorer = sliders.explore(
 explorer
 
 # %% [markdown]
-# You should have seen a ticket that looks at the middle of the image, where the
-# strokes are, and hardly at its edge, which is blank in every digit. Random
-# masks spend as much on one pixel as on any other. "Other weights" has the
-# ticket's picture: its connections are the same.
+# You should have seen a ticket that looks where the strokes are, and hardly at
+# the edge, which is blank in every digit. Random masks spend about as much on
+# each pixel. "Other weights" has the ticket's picture, because its connections
+# are the same.
 
 # %% tags=["check"]
 blank = split.x_train.max(axis=0) == 0
@@ -314,8 +315,8 @@ checking.answer(answer, within=(17, 19))
 # %% [markdown]
 # **Exercise 2.** Is it all in the pixels? Take the ticket's masks at 13 % and
 # shuffle each row: every pixel keeps its number of connections, but they lead
-# to other units. Does the first network, with these masks, get as far as the
-# ticket?
+# to other units. Trained from the same start, does this network get as far as
+# the ticket?
 
 # %%
 answer = ...  # a dict of masks, of hidden_1 and hidden_2
@@ -340,15 +341,15 @@ lost = measuring.accuracy(shuffled, *test)
 checking.answer(answer, lambda _: lost, below=won_by)
 
 # %% [markdown]
-# It does not: knowing how much to look at each pixel is worth next to nothing.
-# What counts is which pixels meet in one unit.
+# It does not: it ends near the random masks. What counts is not how many
+# connections a pixel has, but which pixels meet in one unit.
 #
 # ## What would fool you here
 #
-# `set_weights` looks like rewinding: it gives the network its first weights
-# back. *All* of them. Trained on, it draws a wonderful curve. A second mistake
-# is to save the "first" weights *after* training; a network that has learnt
-# nothing can only guess.
+# `set_weights` looks like rewinding, but it gives the network *all* of its
+# first weights back. The curve it draws is wonderful. A second mistake is to
+# save the "first" weights *after* training: check that the network you saved
+# can only guess.
 
 # %%
 ticket = pruning.prune_weights(after["dense", 0][0], 0.866)
@@ -362,14 +363,14 @@ guesses = measuring.accuracy(initial, *test)
 checking.claim("the first network guesses", guesses, below=0.25)
 
 # %% [markdown]
-# The broken one is dense, and in every round again. (Its line fails on
-# purpose.) Count the zeros after each step that writes weights.
+# The broken one is dense again. (Its line fails on purpose.) Count the zeros
+# after each step that writes weights.
 #
 # ## Appendix: how few weights are enough?
 #
-# How few weights can LeNet-300-100 get by with? Not as a ticket, but by the
-# best recipe we know for it: a longer training with a small penalty on large
-# weights, pruned gradually from early on (`frontier` in
+# How few weights can LeNet-300-100 get by with, not as a ticket, but by the
+# best recipe we know? It is longer, with a small penalty on large weights, and
+# prunes gradually from early on (`frontier` in
 # `helpers/workshop/experiments.py`). Its length and pace were tuned on the
 # validation set. The median test error of its seeds, in percent, where one
 # weight in so many is left:
@@ -403,12 +404,12 @@ print(f"{gap:.2f} points, {gap / noise:.1f} standard errors of a difference")
 
 # %% [markdown]
 # A bar is the standard error that 10,000 test images give any such number. With
-# one weight in 56 left our median error is 1.73 %, the lowest published ones
-# are 1.984 and 1.99 %. For two networks, each judged once on that many images,
-# such a difference is 1.4 standard errors: no proof. With one in 12 left, the
-# published 1.426 % is lower than our 1.51 %. Papers count weights in ways of
-# their own, most report one run, and we compare it with a median of ours. Such
-# a figure ranks recipes, not ideas.
+# one weight in 56 left our median error is 1.73 %; the lowest published ones,
+# which coincide in the figure, are 1.984 and 1.99 %. For two networks, each
+# judged once on that many images, such a difference is 1.4 standard errors: no
+# proof. With one in 12 left, the published 1.426 % is lower than our 1.51 %.
+# Papers count weights in ways of their own, most report one run, and we compare
+# it with a median of ours. Such a figure ranks recipes, not ideas.
 #
 # ## Recap
 #
@@ -439,7 +440,8 @@ print(f"{gap:.2f} points, {gap / noise:.1f} standard errors of a difference")
 # 2018](https://openaccess.thecvf.com/content_cvpr_2018/html/Carreira-Perpinan_Learning-Compression_Algorithms_for_CVPR_2018_paper.html);
 # SNIP, [Lee et al., 2019](https://arxiv.org/abs/1810.02340); Sparse Momentum,
 # [Dettmers and Zettlemoyer, 2019](https://arxiv.org/abs/1907.04840), whose
-# [table of all of these](https://github.com/TimDettmers/sparse_learning/blob/master/results/MNIST_compression_comparison_lenet300-100.csv)
+# [table of all of
+# these](https://github.com/TimDettmers/sparse_learning/blob/master/results/MNIST_compression_comparison_lenet300-100.csv)
 # we checked ours against.
 #
 # Next: does all this carry over to convolution filters?

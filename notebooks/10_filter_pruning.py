@@ -33,13 +33,12 @@ from helpers import (checking, compacting, datasets, deploying, masking,
 # %% [markdown]
 # ## See what belongs to a filter
 #
-# A convolution is built like a Dense layer, with a small square of weights in
-# each place where the Dense layer has one weight. Each of its **filters** takes
-# in every channel of the image and outputs a whole new image, its **feature
-# map**, which is a channel for the next layer. Below, each line and each
-# coloured cell stands for a square of 5 × 5 weights, by its sum: two small
-# convolutions of 4 and 6 filters, whole, with half of the filters deleted, and
-# compacted.
+# A convolution is built like a Dense layer, with a small square of weights
+# where the Dense layer has a single one. Each of its **filters** takes in every
+# channel of the image and outputs a new image, its **feature map**, which is a
+# channel for the next layer. Below are two small convolutions, of 4 and 6
+# filters: whole, with half of the filters deleted, and compacted. Each line,
+# and each coloured cell, is the sum of one square of 5 × 5 weights.
 
 # %%
 tiny = networks.lenet(filters=(4, 6), widths=(8,))
@@ -56,9 +55,9 @@ axes = plotting.networks(squares)
 # row of the next kernel that took in its map is still there, and still costs
 # time; only compaction removes it.
 #
-# Where the convolutions end, Flatten turns the maps into one row of numbers, in
-# which a map's pixels stand far apart. The Dense layer behind it loses a row of
-# its kernel for each of them; `compacting.compact` keeps the books.
+# After the convolutions, Flatten turns the maps into one row of numbers. For
+# each pixel of a deleted map, the next Dense layer loses a row of its kernel;
+# `compacting.compact` finds these rows.
 #
 # ## Count, then cut
 #
@@ -109,8 +108,8 @@ sliders.Prediction("Half of the filters are gone on both sides of conv_2. What "
 # %% [markdown]
 # A quarter: half of the filters, each with half of the channels. `conv_1` keeps
 # half, because its one channel is the image. The compacted networks give the
-# same outputs as the masked ones. (The outputs are compared in units of the
-# largest, because rounding grows with the numbers.)
+# same outputs as the masked ones. (Differences are measured against the largest
+# output, because rounding grows with the numbers.)
 #
 # ## Find the sensitive layer
 #
@@ -136,17 +135,16 @@ _ = ax.set(xlabel="fraction of this layer's filters or units deleted")
 {layer: lost[layer, 0.5] for layer in norms}
 
 # %% [markdown]
-# In this run `conv_1`, the smallest layer, loses most: its filters see the
-# image, and what they miss is lost for all layers that follow. `hidden_1`
-# hardly minds, so storage is cheap to save. `conv_2`, which does the work, is
-# in between. Look along its row: it does *better* with 60 % of its filters gone
-# than with 50 %, a hint that the norm does not put the useless filters first.
-# We shall see why.
+# In this run `conv_1`, the smallest layer, loses most: what its filters miss in
+# the image is lost to all layers that follow. `hidden_1` hardly suffers, so
+# storage is cheap to save. `conv_2`, which does the work, is in between. Look
+# along its row: it does *better* with 60 % of its filters gone than with 50 %,
+# a hint that the norm does not put the useless filters first. We shall see why.
 #
 # ## Retrain what is left
 #
-# The halved networks are cut out, so we train the small ones, for 300 steps;
-# their **control** is the whole network, trained for 300 steps more as well.
+# We train the small, compacted networks for 300 steps. Their **control** is the
+# whole network, trained for 300 steps more as well.
 
 # %% tags=["nbval-ignore-output"]
 for name, data in splits.items():
@@ -163,7 +161,7 @@ for name, data in splits.items():
 #
 # ## Ask what a norm can know
 #
-# A norm knows the kernel only. `pruning.activation_scores` looks at what comes
+# A norm knows only the kernel. `pruning.activation_scores` looks at what comes
 # out instead: the mean absolute value that the next layer receives from a
 # filter, over 1,000 training images. Do the two agree? Each dot is a filter of
 # `conv_2`.
@@ -177,8 +175,8 @@ _ = ax.set(xlabel="norm of the kernel", ylabel="mean activation")
 _ = ax.legend(title="criteria that keep it")
 
 # %% [markdown]
-# In this run they agree no more than chance would have it: two random choices
-# of half of the filters have half of them in common, too.
+# In this run they agree on 12 of 25, no more than by chance: two random halves
+# of the filters have about half of their members in common, too.
 #
 # There is a reason to distrust the norm here. We take the filter of `conv_1`
 # with the smallest norm, make its kernel ten times as large, and tell the
@@ -198,9 +196,9 @@ print(f"it would now go as number {1 + order.index(weakest)} of 20")
 checking.same_outputs("rescaled", model, scaled, split.x_test[:1000])
 
 # %% [markdown]
-# The filter that was the first to go is the last to go, in a network that gives
+# The filter that was the first to go is now the last, in a network that gives
 # the same outputs. The normalization divides by whatever the kernel was
-# multiplied with, so the size of a kernel in front of it says nothing reliable
+# multiplied by, so the size of a kernel in front of it says nothing reliable
 # about what its filter does.
 #
 # ## Compare with chance
@@ -228,7 +226,8 @@ studying.paired(pruned, *compared)
 # seed ends ahead of chance; by norm one of six does not, at either sparsity.
 # The intervals of the two overlap, so six seeds do not say which is better.
 #
-# How far below their control do they end? These are the costs of pruning:
+# How far below their control do they end? (Here 75% means 75 % deleted; `dense`
+# is the control.)
 
 # %%
 seeds["network"] = seeds["method"] + seeds["sparsity"].map(" {:.0%}".format)
@@ -242,9 +241,9 @@ studying.paired(seeds, *against)[["mean", "low", "high"]]
 # With half of the filters left the networks end 1.6 points below the control by
 # norm, and 1.5 by activation; with a quarter left, about 5 points. Choosing at
 # random costs 2.1 and 6.1 points. So how much is cut matters more than how it
-# is chosen. And the line that is printed shows what the retraining has done:
-# before it, the halved networks were at 46.6 % by norm, 46.1 % by activation
-# and 44.8 % at random, on average.
+# is chosen. And retraining does most of the work: before it, as printed, the
+# halved networks were at 46.6 % by norm, 46.1 % by activation and 44.8 % at
+# random, on average.
 #
 # ## Time what is left
 #
@@ -287,14 +286,13 @@ checking.claim("compacted, a quarter: LiteRT gains over twice", fast, above=2)
 # %% [markdown]
 # Masking gains nothing, as in notebook 5: zeros are multiplied like any other
 # number. The compacted networks are faster, but none reaches its black mark,
-# the ratio of the MACs. A `tf.function` is furthest from it, because it spends
-# much of a call on the call itself.
+# the ratio of the MACs. A `tf.function` is furthest from it, above all for one
+# image, where it spends most of its time on the call itself.
 #
 # Where does the rest go? We time each part alone, in LiteRT with 100 images.
-# Mind what the parts are: among the operations in the LiteRT file, printed
-# below, there is no normalization and no ReLU. The converter has multiplied the
-# normalization into the kernels, and the convolutions do the ReLU on their way.
-# Pooling is a step of its own.
+# The operations in the LiteRT file, printed below, include no normalization and
+# no ReLU: the converter has multiplied the normalization into the kernels, and
+# the convolutions do the ReLU on their way. Pooling is a step of its own.
 
 # %% tags=["nbval-ignore-output"]
 print(*deploying.File(deploying.convert(model)).operators(), sep=", ")
@@ -319,20 +317,20 @@ print(shares.round(0).astype(int).to_string())
 
 # %% [markdown]
 # The bars of MACs and the bars of time do not match. `conv_1` takes a far
-# larger share of the time than of the MACs, and it is not its pooling that does
-# it. With one channel, each of its sums has only 5 × 5 terms, probably too few
-# to keep the processor's vector units busy. And it has less to lose: pruning
-# takes filters from `conv_1`, as the image has one channel whatever we prune,
-# but filters *and* channels from `conv_2`. So in the end most of the time goes
-# into the layer that we could shrink least. A MAC is not a unit of time.
+# larger share of the time than of the MACs, even without its pooling. With one
+# channel, each of its sums has only 5 × 5 terms, probably too few to keep the
+# processor busy. And it shrinks less: pruning takes only filters from `conv_1`,
+# because the image keeps its one channel, but filters *and* channels from
+# `conv_2`. So in the end most of the time goes into the layer that we could
+# shrink least. A MAC is not a unit of time.
 #
 # ## Move it yourself
 #
 # The slider deletes filters and units of all layers, by norm or by activation,
-# and cuts them out; the accuracies are those of 2,000 test images, without
-# retraining. On the right are the 20 maps of `conv_1` for one image, deleted
-# ones crossed out. *Which maps vanish first by norm, the dark or the bright
-# ones? And by activation?*
+# and cuts them out; accuracies are of 2,000 test images, without retraining. On
+# the right are the 20 maps of `conv_1` for one image, deleted ones crossed out.
+# *Which maps vanish first by norm, the dark or the bright ones? And by
+# activation?*
 
 # %% tags=["nbval-ignore-output"]
 some = np.random.default_rng(0).permutation(len(split.y_test))[:2000]
@@ -378,9 +376,10 @@ explorer
 #
 # ## Your turn
 #
-# **Exercise 1.** Half of the filters of `conv_1` and half of those of `conv_2`
-# go, and `hidden_1` keeps its 500 units. How many MACs are left? Work it out on
-# paper.
+# **Exercise 1.** Half of the filters of both convolutions go, and `hidden_1`
+# keeps its 500 units. How many MACs are left? Work it out on paper. (The maps
+# are 24 × 24 in `conv_1`, 8 × 8 in `conv_2`, and 4 × 4 where `hidden_1` takes
+# them in.)
 
 # %%
 answer = ...  # a number of MACs
@@ -397,8 +396,8 @@ checking.answer(answer, lambda n: abs(n - counted), below=0.5)
 # %% [markdown]
 # **Exercise 2.** Li et al. rank filters by the L1 norm, the sum of the absolute
 # weights. Of the 25 filters of `conv_2` that it keeps at a sparsity of 0.5, how
-# many does the L2 norm keep as well? Think of the two lengths of one vector,
-# and guess.
+# many does the L2 norm keep as well? Both measure the length of the same
+# vector. Guess, to within two.
 
 # %%
 answer = ...  # a number of filters
@@ -416,9 +415,8 @@ checking.answer(answer, lambda n: abs(n - both), below=3)
 # ## What would fool you here
 #
 # A filter whose kernel is zero is not gone. We prune the same half of the
-# filters twice, once with masks over filters and once with masks over single
-# weights, and count the deleted filters whose map is dark (zero everywhere) on
-# the 2,000 images.
+# filters twice, once as filters and once by zeroing their kernels only, and
+# count those whose map is then dark (zero everywhere) on the 2,000 images.
 
 # %%
 half = masking.unit_masks(norms, 0.5)
@@ -429,9 +427,9 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
     checking.claim(f"{name}: all 25 maps are dark", dark.sum(), above=24)
 
 # %% [markdown]
-# A filter with a kernel of zeros still has its shift in the normalization
-# (beta, minus what the normalization subtracts), which goes through ReLU: a
-# grey map, the same for every image. The line that fails is there on purpose.
+# Behind a kernel of zeros the normalization still adds its shift. Where that is
+# above zero it passes the ReLU: a grey map, the same for every image. (That
+# line fails on purpose.)
 #
 # ## Recap
 #
@@ -451,10 +449,10 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 #
 # **In practice**: the six seeds are of one small network on clothes, after
 # 1,200 steps; longer training, weight decay or another network may rank the
-# criteria otherwise. Where a filter's map is added to others, as in networks
-# with shortcuts, these filters go together; `prune_units` sees to that. [Li et
-# al., 2017](https://arxiv.org/abs/1608.08710) rank filters by the L1 norm and
-# scan the layers as we did; [Molchanov et al.,
+# criteria otherwise. Where maps are added to each other, as in networks with
+# shortcuts, their filters go together; `prune_units` sees to that. [Li et al.,
+# 2017](https://arxiv.org/abs/1608.08710) rank filters by the L1 norm and scan
+# the layers as we did; [Molchanov et al.,
 # 2017](https://arxiv.org/abs/1611.06440) compare criteria, mean activations
 # among them.
 #

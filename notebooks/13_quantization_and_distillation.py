@@ -49,9 +49,8 @@ print(f"largest error {np.abs(kernel - scale * numbers).max():.3f}")
 # stays a zero: what was pruned stays pruned.
 #
 # Now a real network, the **full** one that all others will be compared with. It
-# is notebook 1's, trained for 2,000 steps more, because the pruned ones will
-# be, too. Here is a corner of one of its kernels, rounded to fewer and fewer
-# bits.
+# is notebook 1's, trained for 2,000 steps more, as the pruned ones will be.
+# Here is a corner of its last kernel, rounded to fewer and fewer bits.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")
@@ -84,13 +83,14 @@ _ = ax.set(xlabel="bits per weight", ylabel="validation accuracy, %")
 print({bits: round(value, 1) for bits, value in left.items()})
 
 # %% [markdown]
-# In 8 bits the network is as accurate as in floats, and 3 bits still leave
-# 98.0 %. With 2 bits, which are -1, 0 and 1 times the scale, it guesses. We go
-# on with 8, because those are the numbers that processors can multiply fast.
+# Down to 5 bits the network stays at 98.8 %, and 3 bits still leave 98.0 %.
+# With 2 bits, which can say only -1, 0 and 1 times the scale, the network
+# guesses. We go on with 8, because those are the numbers that processors can
+# multiply fast.
 #
 # ## Multiply whole numbers
 #
-# Rounding saves bytes. To save time as well, a computer has to multiply the
+# Rounding saves bytes. To save time, too, the computer has to multiply the
 # whole numbers themselves. Keras has a method for int8, `quantize("int8")`;
 # `deploying.keras_int8` calls it on a copy. **LiteRT**, the small runtime for
 # phones that notebook 5 introduced, knows two ways: **dynamic** int8 stores
@@ -123,19 +123,19 @@ faster = table["speed_up"].loc[["dynamic int8", "full int8"]]
 checking.claim("in LiteRT int8 is faster than float", faster, above=1)
 
 # %% [markdown]
-# Both int8 files are 3.9 times smaller and as accurate. But in Keras int8 gains
-# no time, because TensorFlow has no fast 8-bit matrix product on CPUs. LiteRT
-# has one, and gains several times. From here on, int8 is LiteRT's full int8.
+# Both int8 files are 3.9 times smaller and about as accurate. In Keras int8
+# gains no time, because TensorFlow has no fast 8-bit matrix product on CPUs.
+# LiteRT has one, and is several times faster. From here on, int8 is LiteRT's
+# full int8.
 #
 # ## Learn from a teacher
 #
 # The ten outputs of our networks are **logits**, numbers of any size. *Softmax*
-# turns them into probabilities, by exp(logit) divided by the sum of all ten.
+# turns them into probabilities: exp(logit), divided by the sum of all ten.
 # **Distillation** trains a small student not only on the labels, but also on
 # the probabilities that a large **teacher** gives: that this 7 looks a little
 # like a 1. Dividing all logits by a **temperature** first makes such hints
-# louder. *What probabilities do the logits 6, 2 and 0 give at temperatures 1, 2
-# and 4?*
+# louder. *How much louder, for the logits 6, 2 and 0, at temperatures 2 and 4?*
 
 # %%
 logits = np.array([6.0, 2.0, 0.0])
@@ -146,12 +146,13 @@ ax = softer.plot.bar(rot=0, figsize=(6, 2.6), ylabel="probability")
 print(softer.round(2))
 
 # %% [markdown]
-# The student's loss adds up, over the classes, how far its probabilities q are
-# from the teacher's p, both at the same temperature: p × log(p / q), the **KL
-# divergence**. It is 0 when they are equal, and never negative.
-# `distilling.distill` adds it to the usual loss, half and half. All else is as
-# in `training.fine_tune`, which trains the control, the same student without a
-# teacher: same images, same order.
+# At temperature 4 the hint of a 1 has grown from 0.02 to 0.23. How far the
+# student's probabilities q are from the teacher's p, both at one temperature,
+# is measured by the **KL divergence**, the sum of p × log(p / q) over the
+# classes. It is 0 when they are equal, and never negative. `distilling.distill`
+# mixes it with the usual loss, half and half. All else is as in
+# `training.fine_tune`, which trains the control, the same student without a
+# teacher.
 #
 # The student is cut out of the baseline: 85 % of its units are gone, except in
 # the last hidden layer. Its teacher is the uncut baseline.
@@ -180,9 +181,9 @@ axes = plotting.differences(gaps, x="student", col="data")
 studying.paired(seeds, *compared)
 
 # %% [markdown]
-# The teacher brings nothing that five seeds can show. Students that were cut
-# out of it change by 0.01 points or less, with intervals of about ±0.15. New
-# ones gain 0.24 points on clothes and lose 0.09 on digits, and neither survives
+# The teacher adds nothing that five seeds can show. Students that were cut out
+# of it change by 0.01 points or less, with intervals of about ±0.15. New ones
+# gain 0.24 points on clothes and lose 0.09 on digits, and neither survives
 # **Holm's** correction (`p_holm`), which allows for having tested four times:
 # among many tests, some look significant by luck. These four are all the tests
 # of this notebook.
@@ -198,15 +199,15 @@ print(studying.paired(alone_only, *compared)[["mean", "low", "high"]])
 
 # %% [markdown]
 # It does: a student that was cut out of a trained network ends 0.35 points
-# above a new one on digits, and 1.26 on clothes. (It has its baseline's
-# training behind it, too, which the new one has not.)
+# above a new one on digits, and 1.26 on clothes. (It also has the baseline's
+# training behind it; the new one has not.)
 #
 # ## Put it all together
 #
-# Three networks, full, cut, and cut with a teacher, as floats and in int8: six
-# files. We time them in LiteRT for one image, twice: all files in turns, and
-# each file alone. In turns, the large files probably push each other out of the
-# processor's cache, as other programs on a busy machine would.
+# Three networks (full, cut, and cut with a teacher), in floats and in int8,
+# make six files. We time them in LiteRT for one image, twice: all files in
+# turns, and each file alone. In turns, the large files probably push the others
+# out of the processor's cache, as other programs on a busy machine would.
 
 # %%
 networks = {"full": full, "cut": alone, "cut + teacher": taught}
@@ -249,10 +250,10 @@ checking.claim("at most a point lost (on the sample, four)", lost,
 # %% [markdown]
 # Cutting makes the file 14 times smaller and int8 about four times; together
 # the factors nearly multiply, to 51. So the first target is reached, and so is
-# the second, however we time. But mind how far a factor depends on how it was
-# timed, and on what else the machine does: the full network has 9.6 MB of
-# weights to fetch for each image, the small one 0.2 MB. So quote a range, and
-# say how you timed.
+# the second (the dotted line), however we time. But a factor depends on how it
+# was timed, and on what else the machine does: the full network has 9.6 MB of
+# weights to fetch for each image, the small one 0.2 MB. Quote a range, and say
+# how you timed.
 #
 # And the third target, accuracy? That needs seeds again. The study's students
 # were converted to int8 as well, and notebook 5's study has the full network
@@ -281,10 +282,10 @@ print(paired[["mean", "low", "high"]])
 #
 # ## Open it without Keras
 #
-# To use the file you need LiteRT, NumPy and this function. It is yours to keep.
-# `deploying.run_alone` calls it in a new process in which nothing but these two
-# and Python's standard library can be imported. *What fraction of its
-# predictions will be the same as here?*
+# To use the file you need LiteRT, NumPy and this function, which is yours to
+# keep. `deploying.run_alone` calls it in a new process that can import nothing
+# but these two and Python's standard library. *What fraction of its predictions
+# will be the same as here?*
 
 
 # %%
@@ -308,13 +309,16 @@ predicted, imported = deploying.run_alone(predict, file, split.x_val)
 print(np.mean(predicted == measuring.predictions(file, split.x_val)), imported)
 
 # %% [markdown]
+# All predictions are the same, and no other package was imported.
+#
 # ## Move it yourself
 #
-# Five networks: the full one, and four cut out of the baseline, with 70 % to
-# 95 % of the units gone, retrained for 1,000 steps. Each is a file in floats
-# and in int8; the slider picks one of them, and LiteRT classifies the test
-# images with it. On the right are its hidden layers, as wide as they have
-# units. *At which cut is the last hidden layer, which we spared, the widest?*
+# Five networks: the full one, and four cut out of the baseline, with 70 % to 95
+# % of the units gone, retrained for 1,000 steps. Each is a file in floats and
+# in int8. First, what the bytes buy; then the slider picks a file, and LiteRT
+# classifies the test images with it. On the right are its hidden layers, as
+# wide as they have units. *At which cuts is the last one, which we spared, the
+# widest?*
 
 # %% tags=["nbval-ignore-output"]
 cuts, made = {0: full}, {}
@@ -354,16 +358,15 @@ explorer
 
 # %% [markdown]
 # You should have seen the last hidden layer, with 200 units, become the widest
-# from 85 % on, and still most weights lie in `hidden_1`, which has the most
-# inputs. At every cut the two curves nearly coincide, while the int8 file is
-# about four times smaller: for the same number of bytes, int8 affords more
-# units.
+# from 85 % on. (Most weights still lie in `hidden_1`, which has the most
+# inputs.) At the same cut, int8 is about as accurate in a file three to four
+# times smaller: for the same number of bytes, it affords more units.
 #
 # ## Your turn
 #
 # **Exercise 1.** LiteRT may keep one scale for a whole kernel, or one for each
-# unit. The mean error below belongs to one scale for `hidden_1`. How many times
-# smaller does it get with a scale for each of the 1,000 units?
+# unit. `error` below is the mean error with one scale for `hidden_1`. How many
+# times smaller is it with a scale for each of the 1,000 units?
 
 # %%
 answer = ...  # so many times
@@ -400,10 +403,10 @@ checking.answer(answer, lambda n: abs(n - still), below=0.5)
 # %% [markdown]
 # ## What would fool you here
 #
-# A calibration set on another scale. The network was trained on pixels from 0
-# to 1; somebody calibrates it on the raw ones, 0 to 255. Nothing complains, and
-# the file is as small and as fast. What catches it: compare predictions with
-# the float file's, on images that need no label.
+# A calibration set can be on another scale. The network was trained on pixels
+# from 0 to 1; somebody calibrates it on the raw ones, 0 to 255. Nothing
+# complains, and the file is just as small. To catch it, compare predictions
+# with the float file's, on images that need no label.
 
 # %%
 wrong = deploying.convert(full, "full int8", 255 * calibration)
