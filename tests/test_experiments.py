@@ -326,7 +326,8 @@ def test_committed_results_are_those_of_the_study(name):
             wanted = set(itertools.product(*axes.values()))
             rows = table[list(axes)].itertuples(index=False, name=None)
             assert wanted <= set(rows)
-        assert table["accuracy"].between(0.05, 1).all()
+        # Fractions; with next to no weights one may fall below guessing.
+        assert table["accuracy"].between(0.01, 1).all()
 
 
 def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
