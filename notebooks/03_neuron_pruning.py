@@ -194,23 +194,23 @@ checking.claim("this run lies where the other seeds do, at 8 points in 10",
 
 # %% tags=["nbval-ignore-output"]
 cliff = fair.query("method != 'random units' and 0.6 < sparsity < 0.97")
-pairs = "accuracy", "method", "units", ["data", "sparsity"]
-axes = plotting.differences(studying.gaps(cliff, *pairs), hue="method",
-                            col="data")
-found = studying.paired(cliff, *pairs).rename(lambda s: f"{1 - s:.1%}", level=1)
-found.assign(**100 * found[["mean", "low", "high"]]).round(3).drop(columns="p")
+by = "accuracy", "method", "units", ["data", "sparsity"]
+axes = plotting.differences(studying.gaps(cliff, *by), hue="method", col="data")
+found = studying.paired(cliff, *by).drop(columns=["p", "seeds"])
+found = found.rename(lambda s: f"{1 - s:.1%} left", level="sparsity")
+found.assign(**100 * found[["mean", "low", "high"]]).round(3)
 
 # %% [markdown]
 # Small dots are seeds, large dots their means, with 95 % intervals. Twenty
 # tests find something by chance alone, so `p_holm` is each p value corrected
-# for all twenty by Holm's method. Four of them stay below 0.05: on digits, weights are
-# ahead by 4.9 points with 15.9 % of them left, and by 5.1 points if they are
-# chosen by layer; with 9.3 % left, weights overall are ahead by 14.2 points on
-# digits and 21.4 on clothes. So yes, accuracy falls sooner when neurons go. But
-# it is less than the 21.2 points at equal sparsity; and at 9.3 %, where each
-# layer has to keep as many weights as the units leave it, 4.8 and 6.2 points
-# are left of that lead, which these tests cannot tell from none. With 4.0 %
-# left, nobody is surely ahead.
+# for all twenty by Holm's method. Four of them stay below 0.05: on digits,
+# weights are ahead by 4.9 points with 15.9 % of them left, and by 5.1 points if
+# they are chosen by layer; with 9.3 % left, weights overall are ahead by 14.2
+# points on digits and 21.4 on clothes. So yes, accuracy falls sooner when
+# neurons go. But it is less than the 21.2 points at equal sparsity; and at 9.3
+# %, where each layer has to keep as many weights as the units leave it, 4.8 and
+# 6.2 points are left of that lead, which these tests cannot tell from none.
+# With 4.0 % left, nobody is surely ahead.
 #
 # ## Find out why
 #
