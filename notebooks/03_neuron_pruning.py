@@ -207,9 +207,9 @@ found.assign(**100 * found[["mean", "low", "high"]]).round(3)
 # weights are ahead by 4.9 points with 15.9 % of them left, and by 5.1 points if
 # they are chosen by layer; with 9.3 % left, weights overall are ahead by 14.2
 # points on digits and 21.4 on clothes. So yes, accuracy falls sooner when
-# neurons go. But it is less than the 21.2 points at equal sparsity; and at 9.3
-# %, where each layer has to keep as many weights as the units leave it, 4.8 and
-# 6.2 points are left of that lead, which these tests cannot tell from none.
+# neurons go. But it is less than the 21.2 points at equal sparsity; and at
+# 9.3 %, where each layer has to keep as many weights as the units leave it, 4.8
+# and 6.2 points are left of that lead, which these tests cannot tell from none.
 # With 4.0 % left, nobody is surely ahead.
 #
 # ## Find out why
@@ -287,8 +287,8 @@ sliders.Prediction("Clothes, weights by layer, 9 % left: accuracy is "
 bare = studying.sweep(
     lambda data, method, sparsity: pruned_to(data, method, sparsity, False),
     splits, method=RIVALS, sparsity=(0, 0.5, 0.7, 0.8, 0.9))
-both = pd.DataFrame({"with biases": live, "without": bare}).dropna()
-thin, thick = (both[name].rename(index=gone, level="sparsity").rename(
+both = bare.to_frame("without").join(live.rename("with biases"))
+thick, thin = (both[name].rename(index=gone, level="sparsity").rename(
     "accuracy") for name in both)
 axes = plotting.runs(thin.reset_index().assign(seed="with biases"), thick)
 (100 * both.query("sparsity in (0, 0.8, 0.9)").unstack()).round(1)
@@ -445,8 +445,8 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
 # - that half of the units is two thirds of the weights: 33.2 % are left, and
 #   9.3 % when a fifth of the units stays;
 # - that accuracy does fall sooner when neurons go: with 9.3 % of the weights
-#   left, by 14.2 points on digits and 21.4 on clothes; 4.8 and 6.2 of them
-#   are left when every layer keeps as many weights as the units leave it;
+#   left, by 14.2 points on digits and 21.4 on clothes; 4.8 and 6.2 of them are
+#   left when every layer keeps as many weights as the units leave it;
 # - why: whole columns keep pale weights along with strong ones (7 % of the sum
 #   of squares in `hidden_2`, where as many free weights keep 23 %), so their
 #   signals point further astray; and signals fade while biases do not: without
@@ -455,11 +455,10 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
 #
 # **In practice**: nothing was retrained here, and retraining changes the
 # picture, as notebook 4 will show. That pruned signals fade is known as signal
-# collapse; [Saikumar and Varghese,
-# 2025](https://arxiv.org/abs/2502.15790) undo it in networks with batch
-# normalization by measuring its statistics anew. Ours has none. The norm as a
-# score became known with convolutions, where [Li et al.,
-# 2017](https://arxiv.org/abs/1608.08710) rank filters by their L1 norm.
+# collapse; [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790) undo
+# it in networks with batch normalization by measuring its statistics anew. Ours
+# has none. The norm as a score became known with convolutions, where [Li et
+# al., 2017](https://arxiv.org/abs/1608.08710) rank filters by their L1 norm.
 #
 # Next: what does retraining with the zeros held bring back?
 

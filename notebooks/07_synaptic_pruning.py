@@ -118,8 +118,8 @@ checking.claim(
 )
 
 # %% [markdown]
-# What counts is how much is left, not how many rounds it took. Six rounds of 20
-# % leave 26 % of the weights and end where the control does, at 97.8 %. Two
+# What counts is how much is left, not how many rounds it took. Six rounds of
+# 20 % leave 26 % of the weights and end where the control does, at 97.8 %. Two
 # rounds of 50 % leave 25 % and end at 97.7 %. Accuracy falls fast only when
 # less than 10 % is left; after six halvings, with 1.6 %, it is 90.0 %.
 #

@@ -173,8 +173,8 @@ ticks = ax.set_yticks([0.06, 0.1, 0.2, 0.4], ["0.06", "0.1", "0.2", "0.4"])
 # ## Let six seeds decide
 #
 # The accuracies of this run are the thick lines, those of other seeds the thin
-# ones. In the seeds' experiment there are nine rounds, each of which removes 20
-# %.
+# ones. In the seeds' experiment there are nine rounds, each of which removes
+# 20 %.
 
 # %% tags=["nbval-ignore-output"]
 accuracies = {
@@ -254,7 +254,7 @@ rewound = seeds.query("method == 'rewound' and sparsity in @shown")
 early = "start_step", 0, ["sparsity"]
 gaps = studying.gaps(rewound, "accuracy", *early)
 axes = plotting.differences(gaps, aspect=1.6)
-label = axes[None].set_ylabel("above the first step, points")
+label = axes[None].set_ylabel("above rewinding to the start, points")
 studying.paired(rewound, "points", *early).round(3)
 
 # %% [markdown]

@@ -264,7 +264,9 @@ dense = studying.read("results/compacted.csv")
 dense = dense.query("sparsity == 0 and seed > 0")
 small = seeds.query("data == 'mnist' and student == 'cut'")
 small = small.assign(accuracy=small["int8_accuracy"])
+names = {True: "cut, taught", False: "cut, alone", "full": "full"}
 both = pd.concat([dense, small]).fillna({"taught": "full"})
+both["taught"] = both["taught"].map(names)
 gaps = studying.gaps(both, "accuracy", "taught", "full")
 ax = plotting.differences(gaps, x="taught", aspect=1.4)[None]
 ax.axhline(-0.3, color="black", linestyle="--", label="our target")
@@ -313,12 +315,12 @@ print(np.mean(predicted == measuring.predictions(file, split.x_val)), imported)
 #
 # ## Move it yourself
 #
-# Five networks: the full one, and four cut out of the baseline, with 70 % to 95
-# % of the units gone, retrained for 1,000 steps. Each is a file in floats and
-# in int8. First, what the bytes buy; then the slider picks a file, and LiteRT
-# classifies the test images with it. On the right are its hidden layers, as
-# wide as they have units. *At which cuts is the last one, which we spared, the
-# widest?*
+# Five networks: the full one, and four cut out of the baseline, with 70 % to
+# 95 % of the units gone, retrained for 1,000 steps. Each is a file in floats
+# and in int8. First, what the bytes buy; then the slider picks a file, and
+# LiteRT classifies the test images with it. On the right are its hidden layers,
+# as wide as they have units. *At which cuts is the last one, which we spared,
+# the widest?*
 
 # %% tags=["nbval-ignore-output"]
 cuts, made = {0: full}, {}
