@@ -194,11 +194,11 @@ checking.claim("this run lies where the other seeds do, at 8 points in 10",
 
 # %% tags=["nbval-ignore-output"]
 cliff = fair.query("method != 'random units' and 0.6 < sparsity < 0.97")
-pairs = "accuracy", "method", "units", ["data", "sparsity"]
-axes = plotting.differences(studying.gaps(cliff, *pairs), hue="method",
-                            col="data")
-found = studying.paired(cliff, *pairs).rename(lambda s: f"{1 - s:.1%}", level=1)
-found.assign(**100 * found[["mean", "low", "high"]]).round(3).drop(columns="p")
+by = "accuracy", "method", "units", ["data", "sparsity"]
+axes = plotting.differences(studying.gaps(cliff, *by), hue="method", col="data")
+found = studying.paired(cliff, *by).drop(columns=["p", "seeds"])
+found = found.rename(lambda s: f"{1 - s:.1%} left", level="sparsity")
+found.assign(**100 * found[["mean", "low", "high"]]).round(3)
 
 # %% [markdown]
 # Small dots are seeds, large dots their means, with 95 % intervals. Twenty
@@ -287,8 +287,8 @@ sliders.Prediction("Clothes, weights by layer, 9 % left: accuracy is "
 bare = studying.sweep(
     lambda data, method, sparsity: pruned_to(data, method, sparsity, False),
     splits, method=RIVALS, sparsity=(0, 0.5, 0.7, 0.8, 0.9))
-both = pd.DataFrame({"with biases": live, "without": bare}).dropna()
-thin, thick = (both[name].rename(index=gone, level="sparsity").rename(
+both = bare.to_frame("without").join(live.rename("with biases"))
+thick, thin = (both[name].rename(index=gone, level="sparsity").rename(
     "accuracy") for name in both)
 axes = plotting.runs(thin.reset_index().assign(seed="with biases"), thick)
 (100 * both.query("sparsity in (0, 0.8, 0.9)").unstack()).round(1)
