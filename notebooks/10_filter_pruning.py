@@ -148,12 +148,11 @@ _ = ax.set(xlabel="fraction of this layer's filters or units deleted")
 
 # %% tags=["nbval-ignore-output"]
 for name, data in splits.items():
-    steps = data.steps(300)
+    test, steps = (data.x_test, data.y_test), data.steps(300)
     stages = {"before": models[name], "half deleted": small[name],
               "retrained": training.fine_tune(small[name], data, steps),
               "control": training.fine_tune(models[name], data, steps)}
-    print(name, {k: f"{measuring.accuracy(m, data.x_test, data.y_test):.1%}"
-                 for k, m in stages.items()})
+    print(name, {k: measuring.accuracy(m, *test) for k, m in stages.items()})
 
 # %% [markdown]
 # On both data sets the halved network comes nearly all the way back to its
@@ -229,8 +228,8 @@ studying.paired(pruned, *compared)
 # How far below their control do they end? (`dense` is the control.)
 
 # %%
-left = (1 - seeds["sparsity"]).map(" {:.0%} left".format)
-seeds["network"] = seeds["method"] + left
+seeds["left"] = (1 - seeds["sparsity"]).map(" {:.0%} left".format)
+seeds["network"] = seeds["method"] + seeds["left"]
 against = "accuracy", "network", "dense 100% left"
 gaps = studying.gaps(seeds, *against)
 gaps[["method", ""]] = gaps["network"].str.split(n=1, expand=True)
