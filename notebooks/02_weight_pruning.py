@@ -335,7 +335,7 @@ answer = (rank >= 2).reshape(kernel.shape).astype(int)
 half = masking.layerwise_masks({"hidden_2": np.abs(kernel)}, 0.5)
 for name, masks in {"2:4": {"hidden_2": answer}, "layerwise": half}.items():
     network = pruning.masked(models["mnist"], masks)
-    print(f"{name}: {measuring.accuracy(network, *held_out):.2%}")
+    print(f"{name}: ≈ {measuring.accuracy(network, *held_out):.2%}")
 checking.answer(
     answer, lambda mask: np.abs(mask.reshape(250, 4, -1).sum(1) - 2).max(),
     below=1)

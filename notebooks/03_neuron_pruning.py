@@ -398,7 +398,7 @@ checking.answer(
     answer, lambda name: 100 * (
         measuring.accuracy(pruning.prune_units(model, 0.8, [name]), *held_out)
         - measuring.accuracy(pruning.prune_units(model, 0.8), *held_out)),
-    above=3)
+    above=1)
 
 # %% tags=["solution"]
 for name in kernels["mnist"]:
@@ -411,7 +411,7 @@ checking.answer(
     answer, lambda name: 100 * (
         measuring.accuracy(pruning.prune_units(model, 0.8, [name]), *held_out)
         - measuring.accuracy(pruning.prune_units(model, 0.8), *held_out)),
-    above=3)
+    above=1)
 
 # %% [markdown]
 # ## What would fool you here

@@ -117,3 +117,12 @@ def test_a_small_picture_has_the_same_size_and_fewer_bytes(picture):
     small = pictures.small(png)
     assert len(small) < len(png) / 2
     assert Image.open(io.BytesIO(small)).size == (490, 300)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint64, np.int32, np.float32])
+def test_arrays_of_any_numbers_are_drawn(picture, recwarn, dtype):
+    image = np.zeros((4, 5), dtype)
+    image[0, 0] = 1
+    pngs = picture.pngs(0.5, 0.8, image)
+    assert pngs == picture.pngs(0.5, 0.8, image.astype(float))
+    assert list(recwarn) == []

@@ -47,6 +47,7 @@ class RingAndImage:
         """
         height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
         self.ring.set_data([x], [height])
+        image = np.asarray(image, float)  # masks are booleans and unsigned
         top, signed = np.nanmax(np.abs(image)) or 1, np.nanmin(image) < 0
         self.image.set_data(image)
         self.image.set_cmap("RdBu_r" if signed else "viridis")
