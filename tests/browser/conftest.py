@@ -50,9 +50,10 @@ OVERRIDES = {  # no news, every cell in the page, nothing written back
 EXECUTED = r"""() => {
   if (document.querySelector('[data-mime-type$="jupyter.error"]')) return true;
   const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
-  const last = [...document.querySelectorAll('.jp-CodeCell')].at(-1);
+  // Folded cells have no number to be seen.
+  const numbers = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
   return light.dataset.status === 'idle'
-    && /\[\d+\]/.test(last.querySelector('.jp-InputPrompt').textContent);
+    && /\[\d+\]/.test(numbers.at(-1).textContent);
 }"""
 
 
