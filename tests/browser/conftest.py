@@ -51,9 +51,9 @@ EXECUTED = r"""() => {
   if (document.querySelector('[data-mime-type$="jupyter.error"]')) return true;
   const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
   // Folded cells have no number to be seen.
-  const numbers = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  const shown = document.querySelectorAll('.jp-CodeCell .jp-InputPrompt');
   return light.dataset.status === 'idle'
-    && /\[\d+\]/.test(numbers.at(-1).textContent);
+    && /\[\d+\]/.test([...shown].at(-1).textContent);
 }"""
 
 
