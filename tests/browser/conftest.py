@@ -50,10 +50,10 @@ OVERRIDES = {  # no news, every cell in the page, nothing written back
 EXECUTED = r"""() => {
   if (document.querySelector('[data-mime-type$="jupyter.error"]')) return true;
   const light = document.querySelector('.jp-Notebook-ExecutionIndicator');
-  // Folded cells have no number to be seen.
-  const shown = document.querySelectorAll('.jp-CodeCell .jp-InputPrompt');
-  return light.dataset.status === 'idle'
-    && /\[\d+\]/.test([...shown].at(-1).textContent);
+  // In place of its number, a folded cell has an empty prompt.
+  const prompts = document.querySelectorAll('.jp-CodeCell .jp-InputPrompt');
+  const shown = [...prompts].map(p => p.textContent.trim()).filter(Boolean);
+  return light.dataset.status === 'idle' && /\[\d+\]/.test(shown.at(-1));
 }"""
 
 
