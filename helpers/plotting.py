@@ -17,6 +17,7 @@ TITLES = {
     "fashion_mnist": "clothes (Fashion-MNIST)",
 }
 LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
+NEAR = (1, 0.7, 0.5, 0.3, 0.2, 0.1)  # and where it ends before 10 %
 MANY = 1000  # weights: more edges can neither be seen nor drawn in time
 
 
@@ -122,7 +123,7 @@ def _laid_out_by_seaborn():
 
 def _finished(drawn, panels, x, y, chance=0.1):
     """Titles in words, percent, what is left, chance level; the axes."""
-    drawn.figure.set_layout_engine("constrained")
+    drawn.figure.set_layout_engine("constrained", wspace=0.08)
     if drawn.legend:
         sns.move_legend(drawn, "outside right center")
     for name, ax in panels.items():
@@ -144,8 +145,9 @@ def show_what_is_left(ax, of="weights"):
     together = ax.get_shared_x_axes().get_siblings(ax)
     last = max(other.dataLim.x1 for other in together)
     ax.set_xscale("function", functions=(there, back))
+    marks = LEFT if last >= 0.9 else NEAR
     ax.set_xticks(
-        [1 - left for left in LEFT], [f"{100 * left:g} %" for left in LEFT]
+        [1 - left for left in marks], [f"{100 * left:g} %" for left in marks]
     )
     ax.set_xlim(-0.05, 1 - 0.9 * (1 - last))
     ax.set_xlabel(f"{of} left")

@@ -326,8 +326,10 @@ def test_committed_results_are_those_of_the_study(name):
             wanted = set(itertools.product(*axes.values()))
             rows = table[list(axes)].itertuples(index=False, name=None)
             assert wanted <= set(rows)
-        # Fractions; with next to no weights one may fall below guessing.
-        assert table["accuracy"].between(0.01, 1).all()
+        # With next to no weights a network may fall below guessing.
+        assert table["accuracy"].between(0, 1, inclusive="neither").all()
+        whole = table[table["sparsity"] == 0] if "sparsity" in table else table
+        assert whole["accuracy"].min() > 0.75
 
 
 def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):

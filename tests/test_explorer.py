@@ -477,9 +477,9 @@ def test_an_error_of_the_drawing_is_raised_by_a_visit_too():
 
 def test_a_visit_moves_nothing():
     shown = explorer(lambda p, **chosen: look(p), choices=CHOICES)
-    before = shown._place(), text(shown), pictures(shown), shown.readings
+    before = shown.place, text(shown), pictures(shown), shown.readings
     shown.visit()
-    after = shown._place(), text(shown), pictures(shown), shown.readings
+    after = shown.place, text(shown), pictures(shown), shown.readings
     assert after == before
     shown.slider.value = 0.25
     assert "accuracy 75.0 %" in text(shown)

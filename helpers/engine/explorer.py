@@ -84,14 +84,12 @@ class Explorer(widgets.VBox):
     def visit(self):
         """Look at every place; an error there is raised. Returns how many."""
         self.settle()  # what goes on there may share a network with these
-        values = [[v for _, v in c.options] for c in self.controls]
-        places = list(itertools.product(*values))
-        for place in places:
+        for place in self.places:
             readings, _ = next(self._see(place))
             if "accuracy" not in readings:  # but an error by its type
                 (error,) = readings.values()
                 raise RuntimeError(f"At {place}: {readings}") from error
-        return f"{len(places)} places"
+        return f"{len(self.places)} places"
 
     def _move(self, change=None):
         """Look where the controls are now; they may be moved meanwhile.
@@ -99,7 +97,7 @@ class Explorer(widgets.VBox):
         Jupyter may call this from a thread for each control.
         """
         with self._turn:
-            place = self._place()
+            place = self.place
             self._now = steps = self._see(place)
             self._show(place, *next(steps))
             if place in self._done:
@@ -109,7 +107,7 @@ class Explorer(widgets.VBox):
 
     def _go_on(self, place, steps):
         """Look on, a little at a time, until the controls have moved."""
-        while self._place() == place:
+        while self.place == place:
             with self._turn:
                 seen = next(steps, END) if self._now is steps else END
                 if seen is END:
@@ -117,8 +115,16 @@ class Explorer(widgets.VBox):
                 if seen:
                     self._show(place, *seen)
 
-    def _place(self):
+    @property
+    def place(self):
+        """Where the controls are: the choices, then the position."""
         return tuple(control.value for control in self.controls)
+
+    @property
+    def places(self):
+        """Wherever they can be."""
+        values = [[v for _, v in c.options] for c in self.controls]
+        return list(itertools.product(*values))
 
     def _see(self, place):
         """Yield readings and pictures at a place; of an error, its text.

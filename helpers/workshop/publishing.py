@@ -4,13 +4,11 @@ They hold all they need: no script, style or font is fetched from outside.
 """
 
 import copy
-import itertools
 import pathlib
 import re
 
 import jinja2
 import nbformat
-import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 from nbconvert import HTMLExporter
 
@@ -69,18 +67,18 @@ def slider(explorer):
 
     It holds the readings and pictures of every position of every choice.
     """
-    values = [[v for _, v in c.options] for c in explorer.controls]
-    states = []
-    for place in itertools.product(*values):
+    states = {}
+    for place in explorer.places:
         where, rest, pngs = explorer.at(place)
         shown = [pictures.as_text(pictures.small(png)) for png in pngs]
-        states.append({"place": where, "rest": rest, "pictures": shown})
-    now = np.ravel_multi_index(
-        [c.index for c in explorer.controls], [len(v) for v in values]
-    )
+        states[place] = {"place": where, "rest": rest, "pictures": shown}
     text = (HERE / "site" / "explorer.html.j2").read_text(encoding="utf-8")
     template = jinja2.Template(text, autoescape=True)
-    return template.render(explorer=explorer, states=states, first=states[now])
+    return template.render(
+        explorer=explorer,
+        states=list(states.values()),
+        first=states[explorer.place],
+    )
 
 
 def _relinked(match):
