@@ -87,8 +87,8 @@ models = {name: training.baseline(split) for name, split in splits.items()}
 # %%
 model, test = models["mnist"], (splits["mnist"].x_test, splits["mnist"].y_test)
 pruned = pruning.prune_weights(model, sparsity=0.8)
-left = pruning.prunable_kernels(pruned)
-masking.zero_counts(left), sum(map(np.count_nonzero, left.values()))
+zeros = masking.zero_counts(pruning.prunable_kernels(pruned))
+zeros, measuring.left_in(pruned)["weights left"]
 
 # %% [markdown]
 # Four of five weights in each hidden layer are zero, 476,800 are left, and
