@@ -371,8 +371,8 @@ checking.claim("the first network guesses", guesses, below=0.25)
 # How few weights can LeNet-300-100 get by with, not as a ticket, but by the
 # best recipe we know? It is longer, with a small penalty on large weights, and
 # prunes gradually from early on (`frontier` in
-# `helpers/workshop/experiments.py`). Its length and pace were tuned on the
-# validation set. The median test error of its seeds, in percent, where one
+# `helpers/workshop/experiments/tickets.py`). Its length and pace were tuned on
+# the validation set. The median test error of its seeds, in percent, where one
 # weight in so many is left:
 
 # %%

@@ -4,6 +4,7 @@ import inspect
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import (
@@ -15,6 +16,13 @@ from helpers import (
     training,
 )
 from helpers.workshop import experiments
+from helpers.workshop.experiments import (
+    __main__,
+    common,
+    cuts,
+    rounds,
+    tickets,
+)
 
 TRAINED = {}
 
@@ -40,8 +48,8 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(distilling, "fit", fit)
-    monkeypatch.setattr(experiments, "_baseline", baseline)
-    monkeypatch.setattr(experiments, "LENET", (30, 10))
+    monkeypatch.setattr(common, "baseline", baseline)
+    monkeypatch.setattr(common, "LENET", (30, 10))
 
 
 def nonzeros(model, include_output=False):
@@ -59,7 +67,7 @@ def test_a_study_names_the_arguments_of_its_experiment(name):
 
 def test_weights_go_by_each_method_at_the_same_count(split):
     rows = {
-        method: experiments.weights(split, 0, method, 0.9)
+        method: cuts.weights(split, 0, method, 0.9)
         for method in ("layerwise", "global", "random")
     }
     assert len({row["nonzeros"] for row in rows.values()}) == 1
@@ -69,7 +77,7 @@ def test_weights_go_by_each_method_at_the_same_count(split):
 def test_as_many_weights_are_left_as_units_leave(split):
     """Weights between living units; the output layer is not pruned."""
     rows = {
-        method: experiments.units(split, 0, method, 0.5)
+        method: cuts.units(split, 0, method, 0.5)
         for method in ("units", "weights, as many left", "random units")
     }
     inputs, outputs = [784, 50, 50, 25], [50, 50, 25, 10]
@@ -84,8 +92,8 @@ def test_as_many_weights_are_left_as_units_leave(split):
 def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
     """As between living units; neither biases nor the output layer go."""
     seen = []
-    monkeypatch.setattr(experiments, "_seen", lambda m, _: seen.append(m))
-    experiments.units(split, 0, "weights, as many left in each layer", 0.8)
+    monkeypatch.setattr(common, "seen", lambda m, _: seen.append(m))
+    cuts.units(split, 0, "weights, as many left in each layer", 0.8)
     assert nonzeros(seen[0], include_output=True) == {
         "hidden_1": 784 * 20,
         "hidden_2": 20 * 20,
@@ -97,8 +105,8 @@ def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
 
 @pytest.mark.parametrize(
     "experiment",
-    [experiments.weights, experiments.units, experiments.recovery,
-     experiments.equal_steps, experiments.filters, experiments.distilled],
+    [cuts.weights, cuts.units, cuts.recovery,
+     rounds.equal_steps, cuts.filters, cuts.distilled],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
     with pytest.raises(ValueError, match=r"is one of .*; got 'layrwise'"):
@@ -107,15 +115,15 @@ def test_a_method_that_is_not_known_is_refused(split, experiment):
 
 @pytest.mark.parametrize("kind", ["weights", "units"])
 def test_recovery_keeps_what_was_pruned(split, kind):
-    row = experiments.recovery(split, 0, kind, 0.8)
-    control = experiments.recovery(split, 0, kind, 0)
+    row = cuts.recovery(split, 0, kind, 0.8)
+    control = cuts.recovery(split, 0, kind, 0)
     assert row["nonzeros"] < 0.35 * control["nonzeros"]
     assert control["before_accuracy"] <= 1
     assert (row["macs"] == control["macs"]) == (kind == "weights")
 
 
 def test_the_last_hidden_layer_is_spared_by_compaction(split):
-    row = experiments.compacted(split, 0, 0.8)
+    row = cuts.compacted(split, 0, 0.8)
     inputs, units = [784, 20, 20, 10, 20], [20, 20, 10, 20, 10]
     assert row["macs"] == sum(map(np.multiply, inputs, units))
 
@@ -126,10 +134,10 @@ def test_filters_go_by_each_method_at_the_same_cost(split, monkeypatch):
         training, "fine_tune", lambda m, _, n, seed: steps.append(n) or m
     )
     rows = {
-        method: experiments.filters(split, 0, method, 0.5)
+        method: cuts.filters(split, 0, method, 0.5)
         for method in ("norm", "activation", "random")
     }
-    dense = experiments.filters(split, 0, "dense", 0)
+    dense = cuts.filters(split, 0, "dense", 0)
     assert steps == [60] * 4  # a fifth of 300 on the sample
     assert {row["macs"] for row in rows.values()} == {
         25 * 2 * 24**2 + 25 * 2 * 4 * 8**2 + 16 * 4 * 6 + 6 * 10
@@ -154,8 +162,7 @@ def test_students_have_one_shape_with_a_teacher_and_without(
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(distilling, "fit", fit)
     rows = [
-        experiments.distilled(split, 3, student, taught)
-        for taught in (False, True)
+        cuts.distilled(split, 3, student, taught) for taught in (False, True)
     ]
     assert calls[0] == calls[1]
     assert calls[0] == (400, {"seed": 3, "learning_rate": 2e-3})
@@ -175,8 +182,8 @@ def test_a_new_student_starts_from_its_seed_and_a_cut_one_from_the_baseline(
         training, "fine_tune", lambda model, *_, **__: starts.append(model)
     )
     for student in ("cut", "new"):
-        experiments._student(split, 3, student, taught=False)
-    cut = experiments._cut(experiments._baseline(split, 3), 0.85)
+        cuts._student(split, 3, student, taught=False)
+    cut = common.cut(common.baseline(split, 3), 0.85)
     new = networks.mlp((15, 15, 8, 20), seed=3)
     for start, wanted in zip(starts, (cut, new), strict=True):
         weights = zip(start.get_weights(), wanted.get_weights(), strict=True)
@@ -184,7 +191,7 @@ def test_a_new_student_starts_from_its_seed_and_a_cut_one_from_the_baseline(
 
 
 def test_rounds_leave_the_same_fraction_each_time(split):
-    rows = experiments.rounds(split, 0, 0.3)
+    rows = rounds.rounds(split, 0, 0.3)
     assert [row["round"] for row in rows] == list(range(7))
     size = 784 * 12 + 12 * 6
     for number, row in enumerate(rows):
@@ -197,26 +204,28 @@ def test_rounds_leave_the_same_fraction_each_time(split):
 )
 def test_methods_end_at_the_same_sparsity(split, method, monkeypatch):
     monkeypatch.setattr(training, "fit", fitting.fit)  # all 400 steps
-    model = experiments._after_equal_steps(split, 0, method, 0.9)
+    model = rounds._after_equal_steps(split, 0, method, 0.9)
     assert nonzeros(model) == {"hidden_1": 941, "hidden_2": 7}
 
 
 @pytest.mark.parametrize(
-    ("method", "cuts"), [("gradual", 24), ("gradual, 5 cuts", 5)]
+    ("method", "number"), [("gradual", 24), ("gradual, 5 cuts", 5)]
 )
-def test_a_cubic_is_followed_in_as_many_cuts(split, method, cuts, monkeypatch):
+def test_a_cubic_is_followed_in_as_many_cuts(
+    split, method, number, monkeypatch
+):
     """Equal shape and end, so that nothing but the number of cuts differs."""
     seen = []
     monkeypatch.setattr(
         training, "fit", lambda *_, callbacks, **__: seen.extend(callbacks)
     )
-    experiments._after_equal_steps(split, 0, method, 0.9)
+    rounds._after_equal_steps(split, 0, method, 0.9)
     (prune,) = seen
     steps = range(0, 401, prune.frequency)
     wanted = [prune.schedule(step) for step in steps]
-    assert len(set(wanted)) == 1 + cuts  # and the first is 0
+    assert len(set(wanted)) == 1 + number  # and the first is 0
     assert wanted[0] == 0
-    assert prune.schedule(240) == wanted[cuts] == 0.9
+    assert prune.schedule(240) == wanted[number] == 0.9
 
 
 def test_the_dense_control_is_trained_for_equally_long(split, monkeypatch):
@@ -225,7 +234,7 @@ def test_the_dense_control_is_trained_for_equally_long(split, monkeypatch):
         training, "fit", lambda model, split, n, **options: steps.append(n)
     )
     for method in ("dense", "one-shot", "gradual"):
-        experiments._after_equal_steps(split, 0, method, 0.5)
+        rounds._after_equal_steps(split, 0, method, 0.5)
     assert steps == [400, 400, 400]  # a fifth of 2,000 on the sample
 
 
@@ -242,31 +251,31 @@ def test_tickets_are_rewound_and_their_masks_come_from_training(
         fitting.fit(trained, split, 5, learning_rate=0.05)
         return trained, {"early_stop": 1}
 
-    monkeypatch.setattr(experiments, "_train_ticket", train)
-    rows = experiments.rewinding(split, seed=0, start_step=start_step)
-    tickets = {
+    monkeypatch.setattr(tickets, "_train_ticket", train)
+    rows = tickets.rewinding(split, seed=0, start_step=start_step)
+    started = {
         (row["method"], row["round"]): ticket
         for row, ticket in zip(rows, seen, strict=True)
     }
-    assert len(tickets) == (10 if start_step else 14)
-    start = tickets["rewound", 0].get_weights()[0]
+    assert len(started) == (10 if start_step else 14)
+    start = started["rewound", 0].get_weights()[0]
     first = networks.mlp((30, 10), seed=0)
     at_first = np.array_equal(start, first.get_weights()[0])
     assert at_first == (start_step == 0)
-    for (method, number), ticket in tickets.items():
+    for (method, number), ticket in started.items():
         kernel = ticket.get_weights()[0]
         assert np.count_nonzero(kernel == 0) == round(
             (1 - 0.8**number) * kernel.size
         )
         same = np.array_equal(kernel, np.where(kernel, start, 0))
         assert same == (method == "rewound")
-    by_start = pruning.prune_weights(tickets["rewound", 0], 0.2)
+    by_start = pruning.prune_weights(started["rewound", 0], 0.2)
     by_start = by_start.get_weights()[0] == 0
-    by_training = tickets["rewound", 1].get_weights()[0] == 0
+    by_training = started["rewound", 1].get_weights()[0] == 0
     assert not np.array_equal(by_start, by_training)
     for number in (3, 5, 7, 9) if start_step == 0 else ():
-        one = tickets["rewound", number]
-        other = tickets["other weights", number]
+        one = started["rewound", number]
+        other = started["other weights", number]
         assert nonzeros(one) == nonzeros(other)
 
 
@@ -275,12 +284,12 @@ def test_random_tickets_keep_first_weights_and_the_number_of_each_layer(
 ):
     seen = []
     monkeypatch.setattr(
-        experiments,
+        tickets,
         "_train_ticket",
         lambda ticket, *_: seen.append(ticket) or (ticket, {}),
     )
     for seed in (0, 1):
-        row = experiments.random_tickets(split, seed, round=5)
+        row = tickets.random_tickets(split, seed, round=5)
         assert row == {"start_step": 0, "method": "random masks"}
         first = networks.mlp((30, 10), seed=seed)
         by_size = pruning.prune_weights(first, 1 - 0.8**5)
@@ -295,7 +304,7 @@ def test_random_tickets_keep_first_weights_and_the_number_of_each_layer(
 
 def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):
     ticket = pruning.prune_weights(networks.mlp((30, 10)), 0.5)
-    trained, row = experiments._train_ticket(ticket, split, seed=0)
+    trained, row = tickets._train_ticket(ticket, split, seed=0)
     assert 100 <= row["early_stop"] <= 3000
     assert nonzeros(trained) == nonzeros(ticket)
     assert row["nonzeros"] < sum(w.size for w in ticket.get_weights()) * 0.51
@@ -303,7 +312,7 @@ def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):
 
 @pytest.mark.parametrize("compression", [12, 56])
 def test_frontier_leaves_one_weight_in_so_many(split, compression):
-    model = experiments._frontier_network(
+    model = tickets._frontier_network(
         split, 0, compression, epochs=2, ramp=(0, 1)
     )
     left = nonzeros(model, include_output=True)
@@ -334,13 +343,13 @@ def test_committed_results_are_those_of_the_study(name):
 
 def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
     def study(experiment, seeds, sample, **axes):
-        table = experiments.pd.DataFrame({"seed": list(seeds)})
+        table = pd.DataFrame({"seed": list(seeds)})
         source = "sample" if sample else "full"
         return table.assign(data="mnist", source=source, fraction=0.5)
 
     monkeypatch.setattr(studying, "study", study)
     monkeypatch.setattr(experiments, "RESULTS", tmp_path)
-    experiments.main(["rounds"])
+    __main__.main(["rounds"])
     for sample in (False, True):
         table = studying.read(tmp_path / "rounds.csv", ["fraction"], sample)
         assert list(table["seed"]) == list(experiments.SEEDS)

@@ -32,6 +32,7 @@ DECIDING = (
     "compacting", "measuring", "deploying", "distilling", "engine/channels",
     "engine/copying", "engine/endings", "engine/fast", "engine/holding",
     "engine/readers", "engine/steps", "engine/tracing",
+    "workshop/experiments/common",
 )  # fmt: skip
 # Workers whose parent was killed leave after as many seconds without work.
 WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}

@@ -1,0 +1,79 @@
+"""The experiments that `make study` runs, for the lines in the notebooks.
+
+python -m helpers.workshop.experiments          all, into notebooks/results
+python -m helpers.workshop.experiments weights  only the one named
+"""
+
+import pathlib
+
+from helpers import datasets
+from helpers.workshop.experiments import cuts, rounds, tickets
+
+RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
+SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
+SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+STUDIES = {
+    "weights": [(cuts.weights, {
+        "data": datasets.NAMES,
+        "method": ["layerwise", "global", "random"],
+        "sparsity": SPARSITIES,
+    })],
+    "units": [(cuts.units, {
+        "data": datasets.NAMES,
+        "method": cuts.UNIT_METHODS,
+        "sparsity": SPARSITIES,
+    })],
+    "equal_steps": [
+        (rounds.equal_steps, {"method": ["dense"], "sparsity": [0]}),
+        (rounds.equal_steps, {
+            "method": [
+                "one-shot", "rounds", "gradual", "gradual, 5 cuts", "random",
+            ],
+            "sparsity": [0.9, 0.95, 0.98],
+        }),
+    ],
+    "rounds": [(rounds.rounds, {"fraction": [0, 0.1, 0.2, 0.3, 0.5]})],
+    "frontier": [
+        (tickets.frontier, {"compression": [56]}),
+        (tickets.frontier, {
+            "seeds": range(3),
+            "compression": [12, 30, 68, 100],
+        }),
+    ],
+    "recovery": [
+        (cuts.recovery, {
+            "kind": ["weights", "units"],
+            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.99],
+        }),
+        (cuts.recovery, {
+            "data": ["fashion_mnist"],
+            "kind": ["weights", "units"],
+            "sparsity": [0, 0.5, 0.8, 0.9, 0.95, 0.97],
+        }),
+    ],
+    "compacted": [
+        (cuts.compacted, {"sparsity": [0, 0.8, 0.825, 0.85, 0.9, 0.95]})
+    ],
+    "filters": [
+        (cuts.filters, {
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (cuts.filters, {
+            "data": ["fashion_mnist"],
+            "method": ["norm", "activation", "random"],
+            "sparsity": [0.5, 0.75],
+        }),
+    ],
+    "distilled": [(cuts.distilled, {
+        "data": datasets.NAMES,
+        "student": ["cut", "new"],
+        "taught": [False, True],
+    })],
+    "rewinding": [
+        (tickets.rewinding, {"start_step": [0, 300]}),
+        (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
+    ],
+}  # fmt: skip
+FULL_ONLY = {"filters", "rewinding"}
