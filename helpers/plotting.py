@@ -96,7 +96,7 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
         one = points if name is None else points[points[grid["col"]] == name]
         sns.stripplot(
             one, **common, dodge=bool(hue), ax=ax, legend=False,
-            alpha=0.5, size=3, jitter=False,
+            alpha=0.5, size=4, jitter=False,
         )  # fmt: skip
         ax.axhline(0, color="0.4", linestyle=":", zorder=0)
         if x == "sparsity":
@@ -166,19 +166,22 @@ def networks(versions):
     """
     for title, kernels in versions.items():
         _require_small(title, list(map(np.shape, kernels.values())))
-    every = [k for kernels in versions.values() for k in kernels.values()]
-    largest = max(np.max(np.abs(kernel)) for kernel in every)
-    layers = max(map(len, versions.values()))
-    size = 2.6 * len(versions), 2.4 + 1.3 * layers
+    chains = [list(kernels.values()) for kernels in versions.values()]
+    largest = max(np.max(np.abs(k)) for chain in chains for k in chain)
+    rows = [max(map(len, layer)) for layer in zip(*chains, strict=True)]
+    columns = max(len(k.T) for chain in chains for k in chain)
+    size = 2.6 * len(versions), 2.4 + 0.3 * sum(rows) + 0.3 * len(rows)
     axes = plt.subplots(
-        1 + layers, len(versions), figsize=size, squeeze=False,
-        height_ratios=[2] + [1] * layers,
+        1 + len(rows), len(versions), figsize=size, squeeze=False,
+        height_ratios=[2.4 / 0.3, *rows],
     )[1]  # fmt: skip
     for (title, kernels), column in zip(versions.items(), axes.T, strict=True):
         drawing.network(column[0], list(kernels.values()), largest)
         column[0].set_title(title)
-        for ax, (name, kernel) in zip(column[1:], kernels.items(), strict=True):
-            drawing.matrix(ax, kernel, largest)
+        for ax, num_rows, (name, kernel) in zip(
+            column[1:], rows, kernels.items(), strict=True
+        ):
+            drawing.matrix(ax, kernel, largest, (num_rows, columns))
             ax.set_title(
                 f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
             )

@@ -39,6 +39,7 @@ def explore(look, models, splits, sweep, shown="", start=None):
         for name in table.index.names
     }
     slider, positions = levels.popitem()
+    slider = slider.replace("_", " ")
     return Explorer(
         positions,
         _Looks(look, models, splits, table),

@@ -317,16 +317,16 @@ cuts = {gone: compacting.compact(pruning.prune_units(model, gone))
 norms = pruning.unit_scores(model)
 
 
-def look(data, removed):
+def look(data, units_removed):
     """The compacted network, and what it keeps of a corner of hidden_2."""
-    kept = masking.unit_masks(norms, removed)
+    kept = masking.unit_masks(norms, units_removed)
     corner = np.outer(kept["hidden_1"], kept["hidden_2"])[:40, :40]
-    return cuts[removed], np.abs(kernel[:40, :40]) * corner
+    return cuts[units_removed], np.abs(kernel[:40, :40]) * corner
 
 
 sweep = pd.Series({("mnist", gone): measuring.accuracy(cut, *test)
                    for gone, cut in cuts.items()})
-sweep = sweep.rename_axis(["data", "removed"])
+sweep = sweep.rename_axis(["data", "units_removed"])
 explorer = sliders.explore(look, {"mnist": model}, {"mnist": split}, sweep,
                            shown="size of the weights left")
 explorer

@@ -269,6 +269,7 @@ sliders.Prediction("A quarter of the filters is left, and the network does "
 
 # %% tags=["nbval-ignore-output"]
 speed = pd.concat(timed, names=["call", "network"])["speed_up"].reset_index()
+speed["call"] = speed["call"].str.replace("litert", "LiteRT") + " at once"
 _, ax = plt.subplots(figsize=(7.5, 3))
 sns.stripplot(speed, x="speed_up", y="network", hue="call", dodge=True, ax=ax)
 ax.plot(fewer.values(), list(fewer), "k|", ms=28, label="times fewer MACs")
@@ -294,6 +295,8 @@ checking.claim("compacted, a quarter: LiteRT gains over twice", fast, above=2)
 # The operations in the LiteRT file, printed below, include no normalization and
 # no ReLU: the converter has multiplied the normalization into the kernels, and
 # the convolutions do the ReLU on their way. Pooling is a step of its own.
+# (SHAPE, STRIDED_SLICE, PACK and RESHAPE only rearrange; DELEGATE is XNNPACK, a
+# library of fast kernels, to which LiteRT hands the arithmetic.)
 
 # %% tags=["nbval-ignore-output"]
 print(*deploying.File(deploying.convert(model)).operators(), sep=", ")
@@ -311,6 +314,7 @@ ms = timing.time_in_turns(calls, repeats=60).median()
 # %% tags=["nbval-ignore-output"]
 spent = pd.DataFrame({"MACs": work, "time": ms}).unstack(0, sort=False)
 shares = (100 * spent / spent.sum()).T
+shares.index = shares.index.map(", ".join)
 ax = shares[::-1].plot.barh(stacked=True, figsize=(8, 2.8), xlabel="share, %",
                             color=["C0", "C4", "C1", "C5", "C2"])
 ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
@@ -341,25 +345,25 @@ scores = {"norm": norms, "activation": activity}
 
 
 # %% tags=["nbval-ignore-output"]
-def cut_out(data, method, deleted):
+def cut_out(data, method, share_deleted):
     """Accuracy and MACs of the compacted network."""
-    masks = masking.unit_masks(scores[method], deleted)
+    masks = masking.unit_masks(scores[method], share_deleted)
     compact = compacting.compact(pruning.masked(model, masks))
     accuracy = measuring.accuracy(compact, few.x_test, few.y_test)
     return {"accuracy": accuracy, "MACs": measuring.counts(compact)["macs"]}
 
 
 sweep = studying.sweep(cut_out, {"fashion_mnist": few}, method=scores,
-                       deleted=(0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9))
+                       share_deleted=(0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9))
 
 # %% tags=["nbval-ignore-output"]
 maps = np.array(keras.Sequential(model.layers[:5])(few.x_test[:1]))[0]
 
 
-def look(data, method, deleted):
+def look(data, method, share_deleted):
     """Masks, and the maps of conv_1, those that go crossed out."""
-    masks = masking.unit_masks(scores[method], deleted)
-    cross = maps.max() * (np.eye(12) + np.eye(12)[::-1])
+    masks = masking.unit_masks(scores[method], share_deleted)
+    cross = np.where(np.eye(12) + np.eye(12)[::-1], np.nan, 0)
     tiles = [np.pad(maps[..., n] if kept else cross, 1)
              for n, kept in enumerate(masks["conv_1"])]
     return masks, np.block([tiles[n : n + 5] for n in range(0, 20, 5)])

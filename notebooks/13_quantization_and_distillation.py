@@ -269,6 +269,7 @@ both = pd.concat([dense, small]).fillna({"taught": "full"})
 both["taught"] = both["taught"].map(names)
 gaps = studying.gaps(both, "accuracy", "taught", "full")
 ax = plotting.differences(gaps, x="taught", aspect=1.4)[None]
+ax.set_xlabel("")
 ax.axhline(-0.3, color="black", linestyle="--", label="our target")
 ax.legend()
 paired = studying.paired(both, "accuracy", "taught", "full")
@@ -333,7 +334,7 @@ for kind, images in {"float": None, "full int8": calibration}.items():
         made["mnist", kind, deleted] = deploying.convert(network, kind, images)
 sweep = pd.DataFrame(
     [(measuring.accuracy(f, *test), len(f)) for f in made.values()],
-    pd.MultiIndex.from_tuples(made, names=["data", "kind", "deleted"]),
+    pd.MultiIndex.from_tuples(made, names=["data", "kind", "units_deleted"]),
     ["accuracy", "bytes"])
 
 # %% tags=["nbval-ignore-output"]
@@ -345,13 +346,13 @@ ax.yaxis.set_major_formatter("{x:.1%}")
 
 
 # %% tags=["nbval-ignore-output"]
-def look(data, kind, deleted):
+def look(data, kind, units_deleted):
     """The file, and a bar for each hidden layer."""
-    rows, gap = [], np.zeros(1000)
-    for layer in cuts[deleted].layers[:-1]:
+    rows, gap = [], np.zeros(1000, bool)
+    for layer in cuts[units_deleted].layers[:-1]:
         bar = np.abs(np.arange(-499, 501)) <= layer.units / 2
         rows += [gap, bar, bar]
-    return made[data, kind, deleted], np.array([*rows, gap])
+    return made[data, kind, units_deleted], np.array([*rows, gap])
 
 
 explorer = sliders.explore(look, {"mnist": full}, {"mnist": split}, sweep,

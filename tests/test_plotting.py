@@ -381,6 +381,15 @@ def test_a_compacted_network_stands_beside_the_whole_one():
     axes = plotting.networks({"whole": KERNELS, "compacted": cut})
     assert [len(ax.patches) for ax in axes[0]] == [6, 5]
     assert axes[1, 1].get_title() == "first, 2 × 2"
+    axes[0, 0].figure.canvas.draw()
+    for ax in np.ravel(axes[1:]):
+        box, across = ax.get_window_extent(), np.ptp(ax.get_xlim())
+        assert box.width / across == pytest.approx(
+            axes[1, 0].get_window_extent().width / 3, rel=0.01
+        )  # entries are equally large, whatever the kernel
+        assert box.height / np.ptp(ax.get_ylim()) == pytest.approx(
+            box.width / across, rel=0.01
+        )
 
 
 @pytest.mark.parametrize(

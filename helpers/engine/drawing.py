@@ -33,8 +33,11 @@ def network(ax, kernels, largest):
     ax.axis("off")
 
 
-def matrix(ax, kernel, largest):
-    """A kernel as a signed heat map, exact zeros crossed out."""
+def matrix(ax, kernel, largest, room):
+    """A kernel as a signed heat map, exact zeros crossed out.
+
+    `room` has rows and columns for the largest one; entries are equally large.
+    """
     sns.heatmap(
         kernel, ax=ax, cmap="RdBu_r", center=0, vmin=-largest, vmax=largest,
         cbar=False, square=True, linewidths=0.5, linecolor="0.85",
@@ -42,3 +45,6 @@ def matrix(ax, kernel, largest):
     )  # fmt: skip
     rows, columns = np.nonzero(np.asarray(kernel) == 0)
     ax.plot(columns + 0.5, rows + 0.5, "x", color="0.6", markersize=3)
+    free_rows, free_columns = np.subtract(room, np.shape(kernel)) / 2
+    ax.set_xlim(-free_columns, room[1] - free_columns)
+    ax.set_ylim(room[0] - free_rows, -free_rows)

@@ -15,7 +15,7 @@ class RingAndImage:
     The curves are drawn once. A move draws the ring and the image again and
     takes a few milliseconds, where a new figure takes a hundred. The
     image's colours are scaled anew at each move, those of signed values from
-    blue below zero to red above; NaN stays white.
+    blue below zero to red above; True is black, NaN white.
 
     Args:
         curves: draws them, in percent, on the axes that it is given.
@@ -47,10 +47,11 @@ class RingAndImage:
         """
         height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
         self.ring.set_data([x], [height])
-        image = np.asarray(image, float)  # masks are booleans and unsigned
+        colours = "Greys" if np.asarray(image).dtype == bool else "viridis"
+        image = np.asarray(image, float)  # masks are unsigned
         top, signed = np.nanmax(np.abs(image)) or 1, np.nanmin(image) < 0
         self.image.set_data(image)
-        self.image.set_cmap("RdBu_r" if signed else "viridis")
+        self.image.set_cmap("RdBu_r" if signed else colours)
         self.image.set_clim(-top * signed, top)
         return [
             _redrawn(artist, *canvas)

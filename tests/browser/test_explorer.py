@@ -410,7 +410,7 @@ def test_neurons(run, baseline):
     shown = Shown(run("03_neuron_pruning.ipynb"))
     shown.choose("units")
     shown.press("End", "ArrowLeft", "ArrowLeft")
-    text = shown.wait_for("units_gone 0.80")
+    text = shown.wait_for("units gone 0.80")
     model, split = baseline("mnist")
     for words in words_of(pruning.prune_units(model, 0.8), split):
         shown.wait_for(words)
@@ -438,10 +438,10 @@ def test_threshold(run):
 def test_filters(run):
     shown = Shown(run("10_filter_pruning.ipynb"))
     shown.press("Home")
-    shown.wait_for("deleted 0.00")
+    shown.wait_for("share deleted 0.00")
     before = shown.pictures()
     shown.press("End", "ArrowLeft")
-    text = shown.wait_for("deleted 0.75")
+    text = shown.wait_for("share deleted 0.75")
     assert number_after("units left", text) == 5 + 12 + 125
     assert all(map(bytes.__ne__, before, shown.pictures()))
 
@@ -467,10 +467,10 @@ def test_files(run):
     for kind, most in {"float": 9_700_000, "full int8": 2_500_000}.items():
         shown.choose(kind)
         shown.press("Home")
-        text, pictures = shown.wait_for("deleted 0.00"), shown.pictures()
+        text, pictures = shown.wait_for("units deleted 0.00"), shown.pictures()
         assert most / 1.1 < number_after("bytes", text) < most
         shown.press("ArrowRight", "ArrowRight")
-        text = shown.wait_for("deleted 0.85")
+        text = shown.wait_for("units deleted 0.85")
         assert most / 20 < number_after("bytes", text) < most / 10
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
 
