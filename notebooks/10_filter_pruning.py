@@ -269,7 +269,6 @@ sliders.Prediction("A quarter of the filters is left, and the network does "
 
 # %% tags=["nbval-ignore-output"]
 speed = pd.concat(timed, names=["call", "network"])["speed_up"].reset_index()
-speed["call"] = speed["call"].str.replace("litert", "LiteRT") + " at once"
 _, ax = plt.subplots(figsize=(7.5, 3))
 sns.stripplot(speed, x="speed_up", y="network", hue="call", dodge=True, ax=ax)
 ax.plot(fewer.values(), list(fewer), "k|", ms=28, label="times fewer MACs")
@@ -318,7 +317,6 @@ shares.index = shares.index.map(", ".join)
 ax = shares[::-1].plot.barh(stacked=True, figsize=(8, 2.8), xlabel="share, %",
                             color=["C0", "C4", "C1", "C5", "C2"])
 ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
-print(shares.round(0).astype(int).to_string())
 
 # %% [markdown]
 # The bars of MACs and the bars of time do not match. `conv_1` takes a far
