@@ -33,7 +33,7 @@ DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
     "compacting", "measuring", "deploying", "distilling", "engine/channels",
     "engine/copying", "engine/endings", "engine/fast", "engine/holding",
-    "engine/readers", "engine/steps", "engine/tracing",
+    "engine/readers", "engine/sparse_files", "engine/steps", "engine/tracing",
     "workshop/experiments/common",
 )  # fmt: skip
 CODE = "# code: "
