@@ -104,14 +104,18 @@ def threshold_masks(scores, threshold):
     return masks
 
 
-@door(scores=UNITS, sparsity=SPARSITY)
-def unit_masks(scores, sparsity):
+@door(scores=UNITS, sparsity=SPARSITY, multiple_of=COUNT)
+def unit_masks(scores, sparsity, multiple_of=1):
     """Zero exactly `round(sparsity * units)` lowest units of every layer.
 
     `scores` holds one 1-D array per layer (see `unit_scores`), and so do
-    the masks. Errors as in `layerwise_masks`.
+    the masks. How many stay is rounded up to a multiple of `multiple_of`,
+    or to all that there are. Errors as in `layerwise_masks`.
     """
-    return layerwise_masks(scores, sparsity)
+    return {
+        name: _keep_highest(name, np.asarray(s), sparsity, multiple_of)
+        for name, s in scores.items()
+    }
 
 
 @door(kernels=KERNELS, size=COUNT)
@@ -175,10 +179,11 @@ def _rms(kernel, size):
     return np.sqrt(sums / lengths[:, None])
 
 
-def _keep_highest(name, scores, sparsity):
+def _keep_highest(name, scores, sparsity, multiple_of=1):
     """The mask itself: what is above the cut, and the last of those at it."""
     flat = scores.ravel()
-    num_zeros = round(float(sparsity) * flat.size)
+    left = flat.size - round(float(sparsity) * flat.size)
+    num_zeros = max(0, flat.size - -(-left // multiple_of) * multiple_of)
     mask = np.ones(flat.size, bool)
     if num_zeros:
         cut = _nth_lowest(flat, num_zeros)

@@ -194,6 +194,20 @@ def test_units_lose_exactly_their_share(units, sparsity):
         assert masks["a"].shape == (units,)
 
 
+@given(st.integers(1, 500), sparsities, st.integers(1, 70))
+def test_what_stays_is_the_next_multiple_or_all(units, sparsity, multiple_of):
+    random = np.random.default_rng(units)
+    scores = {"a": random.integers(0, 9, units)}
+    alone = masks_or_none(masking.unit_masks, scores, sparsity)
+    if alone is None:
+        return
+    mask = masking.unit_masks(scores, sparsity, multiple_of)["a"]
+    least, stay = int(alone["a"].sum()), int(mask.sum())
+    assert stay == units or stay % multiple_of == 0
+    assert least <= stay < least + multiple_of
+    assert (mask >= alone["a"]).all()
+
+
 @given(layers())
 def test_zeros_are_counted_as_they_are(masks):
     zeros = masking.zero_counts(masks)
