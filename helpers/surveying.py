@@ -1,0 +1,108 @@
+"""Every comparison of a series at once: one family of tests, one figure."""
+
+import pathlib
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from helpers import studying
+
+MARKS = (-30, -10, -3, -1, -0.3, 0, 0.3, 1, 3, 10, 30)  # points
+
+
+def differences(comparisons, folder="results"):
+    """The paired differences of each comparison, see `studying.gaps`.
+
+    Args:
+        comparisons: a table of text by "claim": the `study`, a file of
+            `folder`; `value`, `between`, `baseline` and `by` (columns with
+            blanks between), as `studying.gaps` takes them; `where`, a
+            condition for the rows, or empty; the `notebook`.
+
+    Returns:
+        DataFrame: the difference in `points` (hundredths), by "notebook",
+        "claim", "place" (what `by` and `between` are there) and "seed".
+    """
+    parts = {}
+    for row in comparisons.itertuples():
+        rows = studying.read(pathlib.Path(folder) / f"{row.study}.csv")
+        rows = rows.query(row.where) if row.where else rows
+        rows, by = rows.astype({row.between: str}), row.by.split()
+        gaps = studying.gaps(rows, row.value, row.between, row.baseline, by)
+        named = gaps[[*by, row.between]].apply(_named)
+        place = named.agg(", ".join, axis=1)
+        gaps = gaps.assign(place=place, points=100 * gaps[row.value])
+        gaps = gaps.set_index(["place", "seed"])["points"]
+        parts[row.notebook, row.Index] = gaps
+    return pd.concat(parts, names=["notebook", "claim"]).to_frame()
+
+
+def _named(values):
+    """Text says what it is; a number, True or False needs its column's name."""
+    text = values.astype(str)
+    bare = text.str.fullmatch(r"[\d.]+|True|False")
+    return text.where(~bare, f"{values.name.replace('_', ' ')} " + text)
+
+
+def tested(gaps):
+    """Means over seeds, and paired t tests as one family (Holm, 1979).
+
+    Args:
+        gaps: what `differences` returns.
+
+    Returns:
+        DataFrame: by "notebook", "claim" and "place" the `mean`, the `std`
+        of the differences, how many `seeds`, the ends `low` and `high` of
+        the 95 % t interval, `p`, and `p_holm`, corrected for all rows.
+    """
+    groups = gaps.groupby(["notebook", "claim", "place"], sort=False)["points"]
+    found = groups.agg(["mean", "std", "count"])
+    found = found.rename(columns={"count": "seeds"})
+    error, free = found["std"] / np.sqrt(found["seeds"]), found["seeds"] - 1
+    half = stats.t.ppf(0.975, free) * error
+    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
+    p = 2 * stats.t.sf(abs(found["mean"]) / error, free)
+    found["p"] = np.nan_to_num(p, nan=1)  # no difference in any seed
+    found["p_holm"] = multipletests(found["p"], method="holm")[1]
+    return found
+
+
+def forest(parts):
+    """Means and intervals in columns; blue ones survive, grey ones do not.
+
+    Args:
+        parts: a list of tables, one per column, with what `tested` returns,
+            by heading and label.
+    """
+    height = 0.5 + 0.15 * max(len(p) + 2 * p.index.levshape[0] for p in parts)
+    axes = plt.subplots(1, len(parts), figsize=(10, height), squeeze=False)[1]
+    for ax, part in zip(axes[0], parts, strict=True):
+        heads, labels = (part.index.get_level_values(n) for n in (0, 1))
+        y = np.arange(len(part)) + 1.4 * pd.factorize(heads)[0]
+        colors = np.where(part["p_holm"] < 0.05, "C0", "0.65")
+        ax.hlines(y, part["low"], part["high"], colors)
+        ax.scatter(part["mean"], y, 14, colors)
+        ax.set_yticks(y, labels, size=8)
+        for head in heads.unique():
+            ax.text(0.01, y[heads == head][0] - 0.9, head, weight="bold",
+                    size=8, transform=ax.get_yaxis_transform())  # fmt: skip
+        ax.axvline(0, color="0.4", linestyle=":")
+        ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xticks(MARKS, [f"{mark:g}" for mark in MARKS])
+        ax.set_xlim(*_ends(part))
+    return axes[0]
+
+
+def _ends(part):
+    """A little beyond all intervals."""
+    return 1.4 * min(part["low"].min(), -0.5), 1.4 * max(part["high"].max(), 1)
+
+
+def front(table, x, y="accuracy"):
+    """The rows of which no other has both less `x` and more `y`."""
+    table = table.sort_values([x, y], ascending=[True, False])
+    return table[~(table[y] <= table[y].cummax().shift())]
