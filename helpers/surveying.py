@@ -10,7 +10,8 @@ from statsmodels.stats.multitest import multipletests
 
 from helpers import studying
 
-MARKS = (-30, -10, -3, -1, -0.3, 0, 0.3, 1, 3, 10, 30)  # points
+MARKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points
+DATA = {"mnist": "digits", "fashion_mnist": "clothes"}
 
 
 def differences(comparisons, folder="results"):
@@ -24,20 +25,29 @@ def differences(comparisons, folder="results"):
 
     Returns:
         DataFrame: the difference in `points` (hundredths), by "notebook",
-        "claim", "place" (what `by` and `between` are there) and "seed".
+        "claim", "place" (what `by` and `between` are there, in words, as far
+        as they differ) and "seed".
     """
     parts = {}
     for row in comparisons.itertuples():
         rows = studying.read(pathlib.Path(folder) / f"{row.study}.csv")
         rows = rows.query(row.where) if row.where else rows
         rows, by = rows.astype({row.between: str}), row.by.split()
+        rows = rows.replace({"data": DATA})
         gaps = studying.gaps(rows, row.value, row.between, row.baseline, by)
-        named = gaps[[*by, row.between]].apply(_named)
-        place = named.agg(", ".join, axis=1)
+        place = _places(gaps[[*by, row.between]])
         gaps = gaps.assign(place=place, points=100 * gaps[row.value])
         gaps = gaps.set_index(["place", "seed"])["points"]
         parts[row.notebook, row.Index] = gaps
     return pd.concat(parts, names=["notebook", "claim"]).to_frame()
+
+
+def _places(columns):
+    """In words, what the columns are; one that never changes is left out."""
+    changing = columns.loc[:, columns.nunique() > 1]
+    if changing.empty:
+        changing = columns
+    return changing.apply(_named).agg(", ".join, axis=1)
 
 
 def _named(values):
@@ -87,8 +97,9 @@ def forest(parts):
         ax.scatter(part["mean"], y, 14, colors)
         ax.set_yticks(y, labels, size=8)
         for head in heads.unique():
-            ax.text(0.01, y[heads == head][0] - 0.9, head, weight="bold",
-                    size=8, transform=ax.get_yaxis_transform())  # fmt: skip
+            ax.text(-0.02, y[heads == head][0] - 0.8, head, weight="bold",
+                    size=8, ha="right", transform=ax.get_yaxis_transform(),
+                    )  # fmt: skip
         ax.axvline(0, color="0.4", linestyle=":")
         ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
         ax.set_xscale("symlog", linthresh=1)

@@ -63,10 +63,31 @@ def test_a_condition_chooses_rows_and_an_empty_one_takes_all(folder):
     assert found.index.unique("place").tolist() == ["b"]
 
 
+def test_data_are_named_as_in_the_figures(folder):
+    path = folder / "toy.csv"
+    rows = pd.read_csv(path)
+    rows = pd.concat([rows, rows.assign(data="fashion_mnist")])
+    rows.to_csv(path, index=False)
+    one = comparison(by="data", where="sparsity == 0.9")
+    found = surveying.differences(one, folder)
+    assert set(found.index.unique("place")) == {
+        "digits, b", "digits, c", "clothes, b", "clothes, c",
+    }  # fmt: skip
+
+
+def test_what_never_changes_is_not_said_unless_there_is_nothing_else(folder):
+    one = comparison(by="sparsity", where="method != 'c'")
+    found = surveying.differences(one, folder)
+    assert set(found.index.unique("place")) == {"sparsity 0.5", "sparsity 0.9"}
+    one = comparison("sparsity", "0.5", "", "method == 'a'")
+    found = surveying.differences(one, folder)
+    assert found.index.unique("place").tolist() == ["sparsity 0.9"]
+
+
 def test_a_baseline_may_be_a_number(folder):
     one = comparison("sparsity", "0.5", "method")
     found = surveying.differences(one, folder)
-    assert found.index.unique("place")[0] == "a, sparsity 0.9"
+    assert found.index.unique("place")[0] == "a"
     assert found["points"].to_numpy() == pytest.approx(0)
 
 
