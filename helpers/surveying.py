@@ -11,6 +11,11 @@ from statsmodels.stats.multitest import multipletests
 from helpers import studying
 
 MARKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points
+STORED = ["nothing masked", "masked", "int8"]
+MEASURED = (  # what settings do not end in
+    "seed", "source", "accuracy", "loss", "early_stop", "parameters",
+    "nonzeros", "macs", "bytes", "seconds",
+)  # fmt: skip
 DATA = {"mnist": "digits", "fashion_mnist": "clothes"}
 
 
@@ -111,6 +116,48 @@ def forest(parts):
 def _ends(part):
     """A little beyond all intervals."""
     return 1.4 * min(part["low"].min(), -0.5), 1.4 * max(part["high"].max(), 1)
+
+
+def networks(studies, folder="results"):
+    """Every kind of network in the studies, in means over seeds.
+
+    Args:
+        studies: from the name of a file to that of its network.
+
+    Returns:
+        DataFrame: what the studies measured, by `network` and the settings;
+        how it is `stored`, and its `kB`: of floats those that are not zero,
+        of "int8" the file.
+    """
+    parts = {}
+    for study, network in studies.items():
+        rows = studying.read(pathlib.Path(folder) / f"{study}.csv")
+        by = [name for name in rows if not name.endswith(MEASURED)]
+        parts[network, study] = rows.groupby(by).mean(numeric_only=True)
+        parts[network, study] = parts[network, study].reset_index()
+    every = pd.concat(parts, names=["network", "study"]).reset_index()
+    whole = every["nonzeros"] > 0.98 * every["parameters"]
+    every["stored"] = np.where(whole, *STORED[:2])
+    every["kB"] = every["nonzeros"] * 4 / 1000
+    if "int8_bytes" in every:
+        int8 = every.dropna(subset="int8_bytes").assign(stored=STORED[2])
+        int8["accuracy"] = int8["int8_accuracy"]
+        int8["kB"] = int8["int8_bytes"] / 1000
+        every = pd.concat([every, int8], ignore_index=True)
+    return every.assign(stored=pd.Categorical(every["stored"], STORED))
+
+
+def smaller(gaps, seeds, number=30):
+    """The 95 % intervals of smaller studies, drawn from one with more seeds.
+
+    Args:
+        gaps: a Series with a difference for each seed.
+        seeds: how many each smaller study has.
+        number: how many are drawn.
+    """
+    random = np.random.default_rng(0)
+    draws = [random.permutation(gaps)[:seeds] for _ in range(number)]
+    return np.array([studying.t_interval(draw) for draw in draws])
 
 
 def front(table, x, y="accuracy"):

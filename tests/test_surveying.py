@@ -146,6 +146,37 @@ def test_nothing_beats_the_front_and_the_front_beats_all_else():
     assert front["y"].is_monotonic_increasing
 
 
+def test_networks_are_means_over_seeds_of_each_setting(folder):
+    rows = pd.read_csv(folder / "toy.csv").assign(parameters=1000)
+    rows["nonzeros"] = np.where(rows["method"] == "a", 1000, 250)
+    rows[["int8_accuracy", "int8_bytes"]] = np.nan
+    files = rows["method"] == "b"
+    rows.loc[files, ["int8_accuracy", "int8_bytes"]] = 0.5, 3000
+    rows.to_csv(folder / "toy.csv", index=False)
+    found = surveying.networks({"toy": "small"}, folder)
+    assert len(found) == 3 * 2 + 2
+    assert set(found["network"]) == {"small"}
+    floats = found[found["stored"] != "int8"].set_index(["method", "sparsity"])
+    assert floats.loc[("a", 0.5), ["kB", "stored"]].tolist() == [
+        4.0, "nothing masked",
+    ]  # fmt: skip
+    assert floats.loc[("c", 0.9), ["kB", "stored"]].tolist() == [1.0, "masked"]
+    assert floats.loc[("b", 0.9), "accuracy"] == pytest.approx(0.92)
+    int8 = found[found["stored"] == "int8"]
+    assert set(int8["method"]) == {"b"}
+    assert (int8[["accuracy", "kB"]] == [0.5, 3.0]).all(axis=None)
+
+
+def test_smaller_studies_are_drawn_from_the_seeds_without_repeating_one():
+    gaps = pd.Series([1.0, 2, 3, 10], index=[5, 6, 7, 8])
+    ends = surveying.smaller(gaps, seeds=4, number=3)
+    assert ends.shape == (3, 2)
+    assert ends == pytest.approx(np.tile(studying.t_interval(gaps), (3, 1)))
+    two = surveying.smaller(gaps, seeds=2, number=50).mean(axis=1)
+    pairs = {(a + b) / 2 for a in gaps for b in gaps if a < b}
+    assert set(two.round(6)) == pairs
+
+
 # The files
 
 
