@@ -156,15 +156,17 @@ def test_networks_are_means_over_seeds_of_each_setting(folder):
     found = surveying.networks({"toy": "small"}, folder)
     assert len(found) == 3 * 2 + 2
     assert set(found["network"]) == {"small"}
-    floats = found[found["stored"] != "int8"].set_index(["method", "sparsity"])
+    floats = found[found["stored"] != "LiteRT file"].set_index(
+        ["method", "sparsity"]
+    )
     assert floats.loc[("a", 0.5), ["kB", "stored"]].tolist() == [
         4.0, "nothing masked",
     ]  # fmt: skip
     assert floats.loc[("c", 0.9), ["kB", "stored"]].tolist() == [1.0, "masked"]
     assert floats.loc[("b", 0.9), "accuracy"] == pytest.approx(0.92)
-    int8 = found[found["stored"] == "int8"]
-    assert set(int8["method"]) == {"b"}
-    assert (int8[["accuracy", "kB"]] == [0.5, 3.0]).all(axis=None)
+    files = found[found["stored"] == "LiteRT file"]
+    assert set(files["method"]) == {"b"}
+    assert (files[["accuracy", "kB"]] == [0.5, 3.0]).all(axis=None)
 
 
 def test_smaller_studies_are_drawn_from_the_seeds_without_repeating_one():
