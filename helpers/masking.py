@@ -186,25 +186,12 @@ def _keep_highest(name, scores, sparsity, multiple_of=1):
     num_zeros = max(0, flat.size - -(-left // multiple_of) * multiple_of)
     mask = np.ones(flat.size, bool)
     if num_zeros:
-        cut = _nth_lowest(flat, num_zeros)
+        cut = np.partition(flat, num_zeros - 1)[num_zeros - 1]
         mask = flat > cut
         missing = flat.size - num_zeros - np.count_nonzero(mask)
         if missing:
             mask[np.flatnonzero(flat == cut)[-missing:]] = True
     return _refuse_empty(name, mask.reshape(scores.shape), sparsity)
-
-
-def _nth_lowest(flat, n):
-    """The n-th lowest score; searched for among few, which a sample tells."""
-    sample = np.sort(flat[:: flat.size // 10_000 + 1])
-    about = n * sample.size // flat.size + np.array([-300, 300])
-    low, high = sample[np.clip(about, 0, sample.size - 1)]
-    least = flat >= low
-    near = flat[least & (flat <= high)]
-    rank = n - 1 - flat.size + np.count_nonzero(least)
-    if not 0 <= rank < near.size:  # the sample misled
-        near, rank = flat, n - 1
-    return np.partition(near, rank)[rank]
 
 
 def _refuse_empty(name, mask, sparsity):
