@@ -10,7 +10,7 @@ Each file in notebooks/results says which code it is from.
 import pathlib
 
 from helpers import datasets
-from helpers.workshop.experiments import cuts, rounds, tickets
+from helpers.workshop.experiments import cuts, rounds, thresholds, tickets
 
 RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -74,9 +74,14 @@ STUDIES = {
         "student": ["cut", "new"],
         "taught": [False, True],
     })],
+    "thresholds": [(thresholds.stages, {
+        "seeds": range(50),
+        "data": ["synthetic"],
+        "threshold": [0.1],
+    })],
     "rewinding": [
         (tickets.rewinding, {"start_step": [0, 300]}),
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"filters", "rewinding"}
+FULL_ONLY = {"filters", "rewinding", "thresholds"}
