@@ -5,6 +5,7 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
@@ -151,6 +152,18 @@ def show_what_is_left(ax, of="weights"):
     )
     ax.set_xlim(-0.05, 1 - 0.9 * (1 - last))
     ax.set_xlabel(f"{of} left")
+
+
+def claims(said):
+    """Numbers by (claim, name) as points, a panel of its own scale each."""
+    table = pd.DataFrame([(*place, number) for place, number in said.items()])
+    with _laid_out_by_seaborn():
+        drawn = sns.catplot(
+            table, x=1, y=2, col=0, kind="point", linestyle="none",
+            sharex=False, sharey=False, height=2.4,
+        )  # fmt: skip
+    drawn.set_titles("{col_name}").set_axis_labels("", "")
+    return drawn.axes_dict
 
 
 def networks(versions):
