@@ -7,7 +7,7 @@ python -m helpers.workshop.experiments weights  only the one named
 import pathlib
 
 from helpers import datasets
-from helpers.workshop.experiments import cuts, rounds, tickets
+from helpers.workshop.experiments import branches, cuts, rounds, tickets
 
 RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -66,6 +66,18 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "branching": [
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm", "random"],
+            "sparsity": [0.5, 0.7],
+        }),
+    ],
     "distilled": [(cuts.distilled, {
         "data": datasets.NAMES,
         "student": ["cut", "new"],
@@ -76,4 +88,4 @@ STUDIES = {
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"filters", "rewinding"}
+FULL_ONLY = {"branching", "filters", "rewinding"}
