@@ -10,6 +10,7 @@ import numpy as np
 from helpers.engine.doors import (
     COUNT,
     FINITE,
+    KERNELS,
     LAYERS,
     LEVEL,
     SEED,
@@ -117,6 +118,43 @@ def unit_masks(scores, sparsity, multiple_of=1):
     }
 
 
+@door(kernels=KERNELS, size=COUNT)
+def block_scores(kernels, size):
+    """Score each block of `size` consecutive inputs of one unit: their RMS.
+
+    Blocks go along the last axis but one, that of the inputs (of a
+    convolution, the channels at one place). The root mean square (RMS) ranks
+    blocks as the L2 norm does; where the inputs are no multiple of `size`,
+    the last block is shorter, and no smaller for that.
+
+    Returns arrays like the kernels, with a block for each `size` inputs, in
+    float64.
+    """
+    return {name: _rms(kernel, size) for name, kernel in kernels.items()}
+
+
+@door(scores=KERNELS, sparsity=SPARSITY, size=COUNT)
+def block_masks(scores, sparsity, size, select=layerwise_masks):
+    """Zero exactly `round(sparsity * blocks)` blocks of lowest `block_scores`.
+
+    LiteRT skips such zeros: blocks of 4 in floats, of 16 in 8-bit integers
+    (see `deploying.convert`).
+
+    Args:
+        scores: of single weights, such as the kernels themselves.
+        size: how many consecutive inputs of one unit a block has.
+        select: `layerwise_masks` or `global_masks`, which choose the blocks.
+
+    Returns masks of single weights, with the shapes of `scores`. Ties and
+    errors as in `layerwise_masks`.
+    """
+    blocks, masks = select(block_scores(scores, size), sparsity), {}
+    for name, mask in blocks.items():
+        inputs = np.shape(scores[name])[-2]
+        masks[name] = np.repeat(mask, size, axis=-2)[..., :inputs, :]
+    return masks
+
+
 @door(masks=LAYERS)
 def sparsity_of(masks):
     """The fraction of all entries that are 0, over all layers."""
@@ -133,6 +171,14 @@ def zero_counts(arrays):
     }
 
 
+def _rms(kernel, size):
+    starts = np.arange(0, np.shape(kernel)[-2], size)
+    lengths = np.diff([*starts, np.shape(kernel)[-2]])
+    squares = np.square(kernel, dtype=np.float64)
+    sums = np.add.reduceat(squares, starts, axis=-2)
+    return np.sqrt(sums / lengths[:, None])
+
+
 def _keep_highest(name, scores, sparsity, multiple_of=1):
     """The mask itself: what is above the cut, and the last of those at it."""
     flat = scores.ravel()
@@ -140,25 +186,12 @@ def _keep_highest(name, scores, sparsity, multiple_of=1):
     num_zeros = max(0, flat.size - -(-left // multiple_of) * multiple_of)
     mask = np.ones(flat.size, bool)
     if num_zeros:
-        cut = _nth_lowest(flat, num_zeros)
+        cut = np.partition(flat, num_zeros - 1)[num_zeros - 1]
         mask = flat > cut
         missing = flat.size - num_zeros - np.count_nonzero(mask)
         if missing:
             mask[np.flatnonzero(flat == cut)[-missing:]] = True
     return _refuse_empty(name, mask.reshape(scores.shape), sparsity)
-
-
-def _nth_lowest(flat, n):
-    """The n-th lowest score; searched for among few, which a sample tells."""
-    sample = np.sort(flat[:: flat.size // 10_000 + 1])
-    about = n * sample.size // flat.size + np.array([-300, 300])
-    low, high = sample[np.clip(about, 0, sample.size - 1)]
-    least = flat >= low
-    near = flat[least & (flat <= high)]
-    rank = n - 1 - flat.size + np.count_nonzero(least)
-    if not 0 <= rank < near.size:  # the sample misled
-        near, rank = flat, n - 1
-    return np.partition(near, rank)[rank]
 
 
 def _refuse_empty(name, mask, sparsity):

@@ -1,6 +1,7 @@
 """What a network costs, parameters, MACs and bytes, and how well it reads."""
 
 import math
+import operator
 import pathlib
 import tempfile
 import zlib
@@ -198,3 +199,24 @@ def _classes(outputs, threshold):
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > threshold).astype("int64")
     return np.argmax(outputs, axis=-1)
+
+
+def outputs(model, x):
+    """Each output for all of `x`, as an array; of a model, or a LiteRT file.
+
+    `x` is one array, or as many as the model has inputs.
+    """
+    seen = [keras.tree.flatten(_call(model, part)) for part in _parts(x)]
+    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+
+
+def _call(model, x):
+    if isinstance(model, bytes):
+        return deploying.runner(model, x)()
+    return model(x, training=False)
+
+
+def _parts(x, rows=1000):
+    for start in range(0, len(keras.tree.flatten(x)[0]), rows):
+        part = slice(start, start + rows)
+        yield keras.tree.map_structure(operator.itemgetter(part), x)

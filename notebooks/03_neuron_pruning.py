@@ -300,9 +300,8 @@ axes = plotting.runs(thin.reset_index().assign(seed="with biases"), thick)
 # digits from 21.3 to 81.6 %. The information was there all the time; the
 # biases, still at full strength, drowned it, until the network gave almost
 # every image the same class. Deleted units take their biases with them, so that
-# they gain less, and on digits nothing. Without biases, either choice of
-# weights beats units with 9 % left, by far, and at 4 % only one of the four
-# does not.
+# they gain less from this. Without biases, either choice of weights beats units
+# with 9 % left, by far, and at 4 % only one of the four does not.
 #
 # ## Move it yourself
 #

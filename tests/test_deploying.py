@@ -1,6 +1,8 @@
 """Laws of deploying: a file says what its model says, wherever it is run."""
 
 import concurrent.futures
+import functools
+import importlib.metadata
 import os
 import sys
 import tempfile
@@ -8,7 +10,14 @@ import tempfile
 import numpy as np
 import pytest
 
-from helpers import deploying, measuring, networks, pruning
+from helpers import (
+    deploying,
+    masking,
+    measuring,
+    networks,
+    pruning,
+    training,
+)
 from helpers.engine.backend import keras, tf
 
 # What readers take home
@@ -115,6 +124,105 @@ def test_zeros_stay_zeros_in_integers(trained, split):
         file = deploying.convert(trained, kind)
         outputs = deploying.runner(file, split.x_test[:2])()
         assert np.abs(outputs - bias).max() <= 1e-6
+
+
+# Sparse files
+
+
+def in_blocks(widths, size, sparsity=0.9, inputs=784):
+    """A network whose kernels have whole blocks of zeros."""
+    model = networks.mlp(widths, inputs=inputs)
+    kernels = pruning.prunable_kernels(model)
+    return pruning.masked(model, masking.block_masks(kernels, sparsity, size))
+
+
+def gap(file, model, x):
+    """Of the largest output."""
+    expected = np.array(model(x))
+    return np.abs(file(x) - expected).max() / np.abs(expected).max()
+
+
+def through_the_delegate(content, x):
+    """As whoever opens a file without a thought runs it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    entry = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(entry, x.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(entry, x)
+    interpreter.invoke()
+    exit_ = interpreter.get_output_details()[0]["index"]
+    return interpreter.get_tensor(exit_)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "smaller", "off"),
+    [
+        ("float", 1, 4, 1e-5),
+        ("float", 4, 6, 1e-5),
+        ("dynamic int8", 16, 4, 0.05),
+        ("dynamic int8", 1, 1.5, 0.05),
+        ("full int8", 16, 4, 0.1),
+    ],
+)
+def test_a_sparse_file_is_smaller_and_right(split, kind, size, smaller, off):
+    model, x = in_blocks((256, 128), size), split.x_train[:100]
+    images = x if kind == "full int8" else None
+    dense, sparse = (
+        deploying.convert(model, kind, images, sparse=chosen)
+        for chosen in (False, True)
+    )
+    assert len(dense) > smaller * len(sparse)
+    assert gap(deploying.File(sparse), model, split.x_test) < off
+
+
+def test_blocks_of_sixteen_integers_are_kept_from_the_delegate(split):
+    """And go wrong in it: this test tells when LiteRT has been repaired."""
+    model = in_blocks((256, 128), 16)
+    file = deploying.convert(model, "dynamic int8", sparse=True)
+    assert "DELEGATE" not in deploying.File(file).operators()
+    assert "DELEGATE" in deploying.File(deploying.convert(model)).operators()
+    wrong = functools.partial(through_the_delegate, file)
+    assert gap(wrong, model, split.x_test) > 1
+    assert gap(deploying.File(file), model, split.x_test) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "widths", "inputs", "words"),
+    [
+        ("dynamic int8", 16, (40, 64), 784, "{'hidden_2': 40}"),
+        ("float", 4, (1001, 64), 784, "{'hidden_2': 1001}"),
+        ("dynamic int8", 16, (64, 64), 8192, "{'hidden_1': 8192}"),
+    ],
+)
+def test_a_sparse_file_that_litert_computes_wrongly_is_refused(
+    kind, size, widths, inputs, words
+):
+    model = in_blocks(widths, size, sparsity=0.8, inputs=inputs)
+    version = importlib.metadata.version("ai-edge-litert")
+    with pytest.raises(ValueError, match=f"LiteRT {version} computes") as error:
+        deploying.convert(model, kind, sparse=True)
+    assert f"here {words}. Pass" in str(error.value)
+    deploying.convert(model, kind)
+
+
+def test_sparsity_is_compared_for_one_input_and_one_output():
+    x = [keras.Input((4,)), keras.Input((4,))]
+    model = keras.Model(x, keras.layers.Concatenate()(x))
+    with pytest.raises(ValueError, match="2 inputs and 1 outputs"):
+        deploying.convert(model, sparse=True)
+
+
+def test_blocks_are_held_and_converted_after_retraining(split):
+    model = in_blocks((64, 32), 4)
+    masks = pruning.masks_of(model)
+    tuned = training.fine_tune(model, split, num_steps=20)
+    for name, mask in pruning.masks_of(tuned).items():
+        assert np.array_equal(mask, masks[name])
+    assert not np.array_equal(tuned.get_weights()[0], model.get_weights()[0])
+    file = deploying.File(deploying.convert(tuned, sparse=True))
+    assert gap(file, tuned, split.x_test) < 1e-5
 
 
 # Where nothing else is installed

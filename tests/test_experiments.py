@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from helpers import (
     studying,
     training,
 )
-from helpers.workshop import experiments
+from helpers.workshop import experiments, running
 from helpers.workshop.experiments import (
     __main__,
     branches,
@@ -380,3 +381,22 @@ def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
         table = studying.read(tmp_path / "rounds.csv", ["fraction"], sample)
         assert list(table["seed"]) == list(experiments.SEEDS)
     assert "rounds: 0.0 minutes" in capsys.readouterr().out
+    assert "rounds" not in __main__.older()
+    assert "weights" in __main__.older()
+
+
+def test_main_names_what_is_older_than_the_code(monkeypatch, capsys):
+    monkeypatch.setattr(__main__, "run", None)
+    monkeypatch.setattr(running, "DECIDING", ())  # as if all was edited
+    __main__.main(["--list"])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(experiments.STUDIES)
+    for name, line in zip(experiments.STUDIES, told, strict=True):
+        assert re.match(rf"to run: {name}, [1-9]\d* minutes of one core", line)
+
+
+@pytest.mark.parametrize("name", experiments.STUDIES)
+def test_a_study_is_of_this_code(name):
+    if name in __main__.older():
+        took = __main__.last_took(name)
+        pytest.xfail(f"older than the code: make study, {took}")

@@ -4,6 +4,7 @@ The properties hold for 500 draws each of shapes, dtypes and layouts, see
 `strategies`: of one weight, all tied, all zero, strided and read-only.
 """
 
+import functools
 import subprocess
 import sys
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from strategies import FLOATS, layers, scores, sparsities
+from hypothesis.extra.numpy import array_shapes, arrays
+from strategies import FLOATS, few, layers, many, scores, sparsities
 
 from helpers import masking
 
@@ -370,6 +371,89 @@ def test_a_threshold_is_a_sparsity_read_from_the_other_side(scores, nth):
         share = zeros / ranked.size
         by_sparsity = masking.layerwise_masks({"a": ranked}, share)
         assert np.array_equal(by_threshold["a"], by_sparsity["a"])
+
+
+# Blocks
+
+# Five inputs, two units; the last block of two inputs has one.
+KERNEL = np.array([[3, 0], [4, 1], [0, 5], [1, 5], [2, 6]])
+kernels = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]),
+    scores(arrays(np.float64, array_shapes(min_dims=2, max_dims=4, max_side=6),
+                  elements=few | many)),
+    min_size=1, max_size=3,
+)  # fmt: skip
+sizes = st.integers(1, 5)
+
+
+def in_blocks(mask, size):
+    """A mask's blocks, and how many entries of each are kept."""
+    starts = np.arange(0, mask.shape[-2], size)
+    kept = np.add.reduceat(mask.astype(int), starts, axis=-2)
+    return kept, np.diff([*starts, mask.shape[-2]])[:, None]
+
+
+def test_a_block_is_scored_by_its_root_mean_square():
+    found = masking.block_scores({"toy": KERNEL}, 2)["toy"] ** 2
+    expected = [[12.5, 0.5], [0.5, 25], [4, 36]]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "mask"),
+    [
+        (0, [[1, 1], [1, 1], [1, 1], [1, 1], [1, 1]]),
+        (1 / 6, [[1, 0], [1, 0], [1, 1], [1, 1], [1, 1]]),  # the first of two
+        (1 / 2, [[1, 0], [1, 0], [0, 1], [0, 1], [0, 1]]),
+        (5 / 6, [[0, 0], [0, 0], [0, 0], [0, 0], [0, 1]]),
+    ],
+)
+def test_toy_kernel_loses_its_smallest_blocks(sparsity, mask):
+    masks = masking.block_masks({"toy": KERNEL}, sparsity, 2)
+    assert masks["toy"].tolist() == mask
+
+
+def test_channels_of_one_filter_at_one_place_are_a_block():
+    kernel = np.ones((2, 1, 4, 3))
+    kernel[1, 0, 2:, 1] = 0.5
+    mask = masking.block_masks({"conv": kernel}, 1 / 12, 2)["conv"]
+    assert np.argwhere(mask == 0).tolist() == [[1, 0, 2, 1], [1, 0, 3, 1]]
+
+
+@given(kernels, sparsities, sizes)
+def test_exactly_its_share_of_blocks_goes_whole(kernels, sparsity, size):
+    make = functools.partial(masking.block_masks, size=size)
+    masks = masks_or_none(make, kernels, sparsity)
+    for name, kernel in kernels.items() if masks else ():
+        assert masks[name].shape == kernel.shape
+        kept, lengths = in_blocks(masks[name], size)
+        assert ((kept == 0) | (kept == lengths)).all()
+        assert num_zeros(kept) == round(float(sparsity) * kept.size)
+
+
+@given(kernels, sparsities, sizes)
+def test_over_all_layers_exactly_a_share_of_blocks_goes(
+    kernels, sparsity, size
+):
+    make = functools.partial(
+        masking.block_masks, size=size, select=masking.global_masks
+    )
+    if masks := masks_or_none(make, kernels, sparsity):
+        kept = [in_blocks(mask, size)[0] for mask in masks.values()]
+        total = sum(blocks.size for blocks in kept)
+        gone = sum(map(num_zeros, kept))
+        assert gone == round(float(sparsity) * total)
+
+
+@given(kernels, sparsities)
+def test_blocks_of_one_input_are_single_weights(kernels, sparsity):
+    make = functools.partial(masking.block_masks, size=1)
+    one = masks_or_none(make, kernels, sparsity)
+    sizes = masking.magnitude_scores(kernels)
+    other = masks_or_none(masking.layerwise_masks, sizes, sparsity)
+    assert (one is None) == (other is None)
+    for name in one or ():
+        assert np.array_equal(one[name], other[name])
 
 
 def test_masking_and_plotting_import_without_tensorflow():

@@ -398,6 +398,18 @@ def test_a_file_predicts_in_chunks_as_in_one(trained, sample, size):
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
 
 
+def test_all_outputs_of_all_rows_come_out():
+    """More rows than are called at once; a part of them is not enough."""
+    entry = keras.Input((6,))
+    ends = [keras.layers.Dense(n)(entry) for n in (3, 4)]
+    model = keras.Model(entry, ends)
+    x = np.random.default_rng(0).random((2500, 6), np.float32)
+    for seen, told in zip(
+        measuring.outputs(model, x), model.predict(x, verbose=0), strict=True
+    ):
+        np.testing.assert_allclose(seen, told, atol=1e-6)
+
+
 # Groups
 
 

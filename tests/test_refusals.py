@@ -69,6 +69,7 @@ MISFITS = {
     "LAYERS": NO_LAYERS,
     "FINITE": [*NO_LAYERS, {"a": np.array([1, np.nan])}],
     "UNITS": [*NO_LAYERS, {"a": np.ones((2, 5))}, {"a": np.array([np.inf])}],
+    "KERNELS": [*NO_LAYERS, {"a": np.ones(5)}, {"a": np.full((2, 2), np.nan)}],
     "ROWS": NO_ARRAYS,
     "MASKS": [None, np.ones(3), []],
     "FUNCTION": [None, 5, "mlp"],

@@ -177,6 +177,11 @@ UNITS = _layers(
     "one finite number per unit (1-D)",
     "Pass e.g. `masking.unit_scores(kernels)`.",
 )
+KERNELS = _layers(
+    lambda array: _are_finite(array) and np.ndim(array) > 1,
+    "finite numbers, inputs × units (2-D or more)",
+    "Pass e.g. `pruning.prunable_kernels(model)`.",
+)
 ROWS = Kind(
     _are_numbers,
     "an array of numbers, a row or more",

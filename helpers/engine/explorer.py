@@ -40,19 +40,9 @@ class Explorer(widgets.VBox):
     def __init__(
         self, positions, look, draw, start, label="sparsity", choices=None
     ):
-        self.slider = widgets.SelectionSlider(
-            options=[(_shown(p), p) for p in positions],
-            value=start,
-            description=label,
-            layout=widgets.Layout(width="95%", max_width="480px"),
-            style={"description_width": "initial"},
-        )
+        self.slider = _slider(positions, start, label)
         self.choices = {
-            name: widgets.ToggleButtons(
-                options=[(_shown(v), v) for v in values],
-                description=name,
-                style={"description_width": "initial", "button_width": "auto"},
-            )
+            name: _buttons(name, values)
             for name, values in (choices or {}).items()
         }
         self.controls = [*self.choices.values(), self.slider]
@@ -188,6 +178,24 @@ class Explorer(widgets.VBox):
                 pictures.side_by_side(self.pngs)
             )
         return bundle
+
+
+def _slider(positions, start, label):
+    return widgets.SelectionSlider(
+        options=[(_shown(p), p) for p in positions],
+        value=start,
+        description=label,
+        layout=widgets.Layout(width="95%", max_width="480px"),
+        style={"description_width": "initial"},
+    )
+
+
+def _buttons(name, values):
+    return widgets.ToggleButtons(
+        options=[(_shown(v), v) for v in values],
+        description=name,
+        style={"description_width": "initial", "button_width": "auto"},
+    )
 
 
 def _shown(value):

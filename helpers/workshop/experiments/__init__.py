@@ -1,7 +1,10 @@
 """The experiments that `make study` runs, for the lines in the notebooks.
 
-python -m helpers.workshop.experiments          all, into notebooks/results
+python -m helpers.workshop.experiments          what is older than the code
 python -m helpers.workshop.experiments weights  only the one named
+python -m helpers.workshop.experiments --list   names what would be run
+
+Each file in notebooks/results says which code it is from.
 """
 
 import pathlib
