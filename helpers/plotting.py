@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
 from helpers.engine import drawing
-from helpers.engine.doors import FINITE, door
+from helpers.engine.doors import ANY_MODEL, COUNT, FINITE, door
 
 TITLES = {
     "mnist": "digits (MNIST)",
@@ -240,6 +240,17 @@ def maps(arrays, label, columns=4):
         ax.set_title(title)
     fig.colorbar(shown, ax=axes, label=label, shrink=0.8)
     return axes
+
+
+@door(model=ANY_MODEL, most=COUNT)
+def graph(model, most=40):
+    """A model's graph, layers that share their units in one colour.
+
+    In each box is their number; of more than `most` columns some are left out.
+    """
+    from helpers.engine import graphs, tracing  # imports TensorFlow
+
+    return graphs.draw(tracing.trace(model), most)
 
 
 def images(rows, titles=(), columns=10):

@@ -11,6 +11,7 @@ import pathlib
 
 from helpers import datasets
 from helpers.workshop.experiments import (
+    branches,
     cuts,
     repairs,
     rounds,
@@ -75,6 +76,18 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "branching": [
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm", "random"],
+            "sparsity": [0.5, 0.7],
+        }),
+    ],
     "distilled": [(cuts.distilled, {
         "data": datasets.NAMES,
         "student": ["cut", "new"],
@@ -115,4 +128,11 @@ STUDIES = {
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"budgets", "filters", "repaired", "rewinding", "thresholds"}
+FULL_ONLY = {
+    "branching",
+    "budgets",
+    "filters",
+    "repaired",
+    "rewinding",
+    "thresholds",
+}
