@@ -7,7 +7,7 @@ python -m helpers.workshop.experiments weights  only the one named
 import pathlib
 
 from helpers import datasets
-from helpers.workshop.experiments import cuts, rounds, tickets
+from helpers.workshop.experiments import blocks, cuts, rounds, tickets
 
 RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -66,6 +66,13 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "blocks": [
+        (blocks.blocks, {"method": ["dense"], "left": [1]}),
+        (blocks.blocks, {
+            "method": ["weights", "1 × 4", "1 × 16", "units"],
+            "left": [0.2, 0.1, 0.05],
+        }),
+    ],
     "distilled": [(cuts.distilled, {
         "data": datasets.NAMES,
         "student": ["cut", "new"],
@@ -76,4 +83,4 @@ STUDIES = {
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"filters", "rewinding"}
+FULL_ONLY = {"blocks", "filters", "rewinding"}
