@@ -11,6 +11,7 @@ import pathlib
 
 from helpers import datasets
 from helpers.workshop.experiments import (
+    blocks,
     branches,
     cuts,
     repairs,
@@ -88,6 +89,13 @@ STUDIES = {
             "sparsity": [0.5, 0.7],
         }),
     ],
+    "blocks": [
+        (blocks.blocks, {"method": ["dense"], "left": [1]}),
+        (blocks.blocks, {
+            "method": ["weights", "1 × 4", "1 × 16", "units"],
+            "left": [0.2, 0.1, 0.05],
+        }),
+    ],
     "distilled": [(cuts.distilled, {
         "data": datasets.NAMES,
         "student": ["cut", "new"],
@@ -129,6 +137,7 @@ STUDIES = {
     ],
 }  # fmt: skip
 FULL_ONLY = {
+    "blocks",
     "branching",
     "budgets",
     "filters",
