@@ -193,9 +193,14 @@ def test_what_is_packed_is_what_was_there(found, unit, split):
 @pytest.fixture(scope="module")
 def written(found, unit, split):
     return page.html(
-        found, unit, split, floats=0.5, badge="https://codespaces.new",
-        titles={"01_first": "1. First"}, questions={"01_first": "Is <b> it?"},
-    )  # fmt: skip
+        found,
+        unit,
+        split,
+        whole={"weights": 0.97, "neurons": 0.98, "floats": 0.99},
+        badge="https://codespaces.new",
+        titles={"01_first": "1. First"},
+        questions={"01_first": "Is <b> it?"},
+    )
 
 
 @pytest.fixture
@@ -239,6 +244,16 @@ def test_nothing_is_fetched_and_only_its_own_script_and_style_are_allowed(
     assert not re.search(r"@import|url\(|fetch\(|import\(", str(shown))
 
 
+def test_the_accuracy_of_these_weights_and_of_others_is_told(
+    shown, found, split
+):
+    dense = found["weights", 0, False]
+    accuracy = measuring.accuracy(dense, split.x_test, split.y_test)
+    words = shown.select_one(".print").text
+    for share in (accuracy, 0.97, 0.98, 0.99):
+        assert f"{100 * share:.2f} %" in words
+
+
 def test_links_lead_to_pages_and_the_codespace(shown):
     targets = {a["href"]: a.text for a in shown.find_all("a")}
     assert set(targets) == {
@@ -251,7 +266,7 @@ def test_without_a_script_there_are_curves_and_a_sentence(shown):
     """All that needs the script is hidden until it runs."""
     for live in shown.select(".live"):
         live.decompose()
-    assert shown.find("noscript").text
+    assert "JavaScript" in shown.find(id="still").text
     assert shown.find_all(["input", "button", "canvas"]) == []
     lines = {c["data-line"]: c["points"] for c in shown.select("svg polyline")}
     assert set(lines) == {

@@ -89,12 +89,16 @@ def networks(model, unit, split, retrained=RETRAINED):
     """All that the page can show: by method, sparsity, and if retrained."""
     found = {(m, s, False): pruned(model, m, s) for m in METHODS for s in STOPS}
     for method, sparsities in retrained.items():
-        num_steps = split.steps(NUM_STEPS[method])
         for s in sparsities:
             start = found[method, s, False]
-            student = training.fine_tune(start, split, num_steps)
-            found[method, s, True] = rounded(student, unit)
+            found[method, s, True] = longer(start, method, unit, split)
     return found
+
+
+def longer(model, method, unit, split):
+    """A copy, trained for as long as after that method; zeros are held."""
+    num_steps = split.steps(NUM_STEPS[method])
+    return rounded(training.fine_tune(model, split, num_steps), unit)
 
 
 def shown(split):
@@ -166,15 +170,21 @@ def build(notebooks):
     split = datasets.load("mnist")
     model = training.baseline(split, widths=WIDTHS)
     unit = unit_of(model)
-    found = networks(rounded(model, unit), unit, split)
-    readme = (notebooks[0].parent.parent / "README.md").read_text("utf-8")
-    floats = measuring.accuracy(model, split.x_test, split.y_test)
-    titles, badge = publishing.titles(notebooks), BADGE.search(readme)[1]
-    asked = {path.stem: _question(path) for path in notebooks}
+    dense = rounded(model, unit)
+    found = networks(dense, unit, split)
+    whole = {m: longer(dense, m, unit, split) for m in NUM_STEPS}
+    whole["floats"] = model
+    test, readme = (split.x_test, split.y_test), notebooks[0].parents[1]
+    readme = (readme / "README.md").read_text(encoding="utf-8")
     page = html(
-        found, unit, split, floats=floats, badge=badge, titles=titles,
-        questions=asked,
-    )  # fmt: skip
+        found,
+        unit,
+        split,
+        whole={n: measuring.accuracy(m, *test) for n, m in whole.items()},
+        badge=BADGE.search(readme)[1],
+        titles=publishing.titles(notebooks),
+        questions={path.stem: _question(path) for path in notebooks},
+    )
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     with caching.whole(PAGE) as part:
         part.write_text(page, encoding="utf-8")

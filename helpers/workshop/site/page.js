@@ -2,24 +2,18 @@
 // A network of Dense layers, pruned and run by plain loops; see page.py.
 const $ = (id) => document.getElementById(id);
 const { unit, sizes, stops, stored, shown, accuracy } = JSON.parse($("facts").textContent);
-const places = [0, ...sizes.slice(1).map((n, l) => n * sizes[l])];
-const layers = sizes.slice(1).map((units, l) => ({
-  inputs: sizes[l], units,
-  from: places.slice(0, l + 1).reduce((a, b) => a + b), // of its weights
-  bias: sizes.slice(1, l + 1).reduce((a, b) => a + b, 0), // of its biases
-}));
-const hidden = layers.slice(0, -1);
-const prunable = hidden.reduce((sum, { inputs, units }) => sum + inputs * units, 0);
-const numWeights = prunable + layers.at(-1).inputs * layers.at(-1).units;
-const numBiases = sizes.slice(1).reduce((a, b) => a + b);
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+let numWeights = 0, numBiases = 0;
+const layers = sizes.slice(1).map((units, l) => {
+  const layer = { inputs: sizes[l], units, from: numWeights, bias: numBiases };
+  numWeights += layer.inputs * units;
+  numBiases += units;
+  return layer;
+});
+const hidden = layers.slice(0, -1), prunable = layers.at(-1).from;
 
 // Scores, ranks, masks: as helpers/masking.py has them.
-
-// Python's round: a half goes to the even neighbour.
-function round(x) {
-  const near = Math.round(x);
-  return x % 1 === 0.5 && near % 2 ? near - 1 : near;
-}
 
 // Who goes when: 0 is first. Of equal scores the first goes first.
 function ranks(scores) {
@@ -48,13 +42,13 @@ function norms(weights, { inputs, units, from }) { // squared
 function survivors(method, sparsity) {
   const kept = new Uint8Array(numWeights).fill(1);
   if (method !== "neurons") {
-    const gone = round(sparsity * prunable);
+    const gone = Math.round(sparsity * prunable);
     order[method].forEach((rank, n) => { kept[n] = rank >= gone; });
     return kept;
   }
   let alive = new Uint8Array(sizes[0]).fill(1);
   layers.forEach(({ inputs, units, from }, l) => {
-    const gone = round(sparsity * units);
+    const gone = Math.round(sparsity * units);
     const next = order.neurons[l]?.map((rank) => rank >= gone) ?? new Uint8Array(units).fill(1);
     for (let n = 0; n < inputs * units; n++) kept[from + n] = alive[Math.floor(n / units)] & next[n % units];
     alive = next;
@@ -177,7 +171,7 @@ async function unpack() {
   for (const [method, stop] of stored) {
     const kept = survivors(method, stops[stop]);
     const biases = take(Float32Array, numBiases);
-    const change = take(Int8Array, kept.reduce((sum, one) => sum + one));
+    const change = take(Int8Array, sum(kept));
     learnt[`${method} ${stop}`] = { kept, biases, change };
   }
 }
@@ -192,9 +186,14 @@ function weightsOf({ kept, biases, change }) {
 // What the reader sees.
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const count = (number) => number.toLocaleString("en");
 const say = (id, text) => { $(id).textContent = text; };
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+const colours = {}; // of the style, by day or by night
+function mix() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["paper", "ink", "line", "plus", "minus", "wrong", "answer"]) {
+    colours[name] = style.getPropertyValue(`--${name}`);
+  }
+}
 const milliseconds = (ms) => `${ms.toPrecision(2)} ms`;
 let now = null, drawn = null, moves = 0, waiting = false;
 
@@ -213,20 +212,18 @@ function show() {
   const source = retrained ? weightsOf(retrained) : dense;
   const network = rows(source, kept, method === "neurons");
   const [ms, said] = timed(network);
-  const right = said.reduce((sum, one, n) => sum + (one === labels[n]), 0);
-  const left = kept.subarray(0, prunable).reduce((sum, one) => sum + one);
-  const neurons = network.slice(0, -1).reduce((sum, { heard }) => sum + heard.reduce((a, b) => a + b), 0);
-  const heard = pixelsHeard(network[0]);
-  now = { network, kept, said, heard, weights: source.weights };
+  now = { network, kept, said, weights: source.weights, heard: pixelsHeard(network[0]) };
+  const right = said.filter((one, n) => one === labels[n]).length;
+  const left = sum(kept.subarray(0, prunable));
   const what = `${Math.round(100 * stops[stop])} % of the ${method === "neurons" ? "neurons" : "weights"}`;
   $("stop").setAttribute("aria-valuetext", `${what} deleted`);
-  say("deleted", what);
+  say("deleted", `${what} deleted${retrained ? ", retrained" : ""}`);
   say("accuracy", percent(right / labels.length));
   say("tested", percent(accuracy[line][stop]));
-  say("left", count(left));
+  say("left", left.toLocaleString("en"));
   say("share", percent(left / prunable));
-  say("neurons", `${neurons} of ${hidden.reduce((sum, { units }) => sum + units, 0)}`);
-  say("pixels", `${heard.filter(Boolean).length} of ${sizes[0]}`);
+  say("neurons", `${sum(hidden.map((_, l) => sum(network[l].heard)))} of ${layers.at(-1).bias}`);
+  say("pixels", `${now.heard.filter(Boolean).length} of ${sizes[0]}`);
   say("time", milliseconds(ms));
   say("faster", "");
   $("mosaic").dataset.said = said.join("");
@@ -257,14 +254,14 @@ async function settle(move) { // the whole and the pruned network, in turns
   }
   const [all, few] = times.map((ms) => ms.sort((a, b) => a - b)[2]);
   say("time", milliseconds(few));
-  say("faster", `${milliseconds(all)} for the whole network: ${(all / few).toFixed(1)} times faster`);
+  say("faster", `${(all / few).toFixed(1)} times faster than the whole (${milliseconds(all)})`);
 }
 
 function pixelsHeard({ start, weight }) { // the sum of what leaves each
   return Float64Array.from({ length: sizes[0] }, (_, pixel) => {
-    let sum = 0;
-    for (let n = start[pixel]; n < start[pixel + 1]; n++) sum += Math.abs(weight[n]);
-    return sum;
+    let strength = 0;
+    for (let n = start[pixel]; n < start[pixel + 1]; n++) strength += Math.abs(weight[n]);
+    return strength;
   });
 }
 
@@ -295,7 +292,7 @@ function sheet(ink) { // all images in one colour, on nothing
 
 const sheets = {};
 function drawMosaic() {
-  const [right, wrong] = ["ink", "paper"].map((name) => (sheets[colour(name)] ??= sheet(colour(name))));
+  const [right, wrong] = [colours.ink, colours.paper].map((ink) => (sheets[ink] ??= sheet(ink)));
   const canvas = $("mosaic"), pen = canvas.getContext("2d");
   [canvas.width, canvas.height] = [right.width, right.height];
   pen.drawImage(right, 0, 0);
@@ -303,7 +300,7 @@ function drawMosaic() {
   now.said.forEach((one, n) => {
     if (one === labels[n]) return;
     const place = [28 * (n % 25), 28 * Math.floor(n / 25), 28, 28];
-    pen.fillStyle = colour("wrong");
+    pen.fillStyle = colours.wrong;
     pen.clearRect(...place);
     pen.fillRect(...place);
     pen.drawImage(wrong, ...place, ...place);
@@ -315,7 +312,7 @@ function drawMosaic() {
 const STRANDS = [2600, 1500, 500]; // edges that are drawn, drawn by lot
 const strands = layers.map(({ inputs, units }, l) => lots(STRANDS[l]).map((n) => n % (inputs * units)));
 function drawNetwork() {
-  const [pen, width, height] = fresh($("network"), $("network").clientWidth < 500 ? 0.75 : 0.5);
+  const [pen, width, height] = fresh($("network"), $("network").clientWidth < 500 ? 0.7 : 0.47);
   const side = Math.min(0.34 * width, height - 20), top = (height - side) / 2, cell = side / 28;
   const columns = [1, 4, 2, 1], middles = [side, 0.58 * width, 0.79 * width, width - 14];
   const place = (layer, n) => {
@@ -327,7 +324,7 @@ function drawNetwork() {
     const alive = [...strands[l]].filter((n) => now.kept[from + n]);
     pen.globalAlpha = Math.min(0.8, 0.1 + 20 / alive.length);
     for (const [sign, name] of [[1, "plus"], [-1, "minus"]]) {
-      pen.strokeStyle = colour(name);
+      pen.strokeStyle = colours[name];
       pen.beginPath();
       for (const n of alive.filter((one) => sign * now.weights[from + one] > 0)) {
         pen.moveTo(...place(l, Math.floor(n / units)));
@@ -337,34 +334,35 @@ function drawNetwork() {
     }
   });
   const most = Math.max(...now.heard);
-  pen.fillStyle = colour("ink");
-  now.heard.forEach((sum, n) => {
-    pen.globalAlpha = sum ? 0.15 + 0.85 * sum / most : 0;
+  pen.fillStyle = colours.ink;
+  now.heard.forEach((strength, n) => {
+    pen.globalAlpha = strength ? 0.15 + 0.85 * strength / most : 0;
     pen.fillRect((n % 28) * cell, top + Math.floor(n / 28) * cell, cell - 0.5, cell - 0.5);
   });
   pen.globalAlpha = 1;
-  pen.strokeStyle = colour("line");
+  pen.strokeStyle = colours.line;
   pen.strokeRect(0.5, top - 0.5, side, side);
   const active = activity();
   now.network.forEach(({ heard }, l) => {
-    const last = l === hidden.length, size = last ? 10 : 2;
+    const last = l === hidden.length, size = last ? Math.min(10, height / 25) : 2;
     const high = active && Math.max(...active[l]);
     heard.forEach((any, n) => {
       pen.beginPath();
       pen.arc(...place(l + 1, n), size, 0, 7);
       pen.globalAlpha = any ? 1 : 0.35;
-      pen.strokeStyle = pen.fillStyle = colour(any ? "ink" : "line");
+      pen.strokeStyle = pen.fillStyle = any ? colours.ink : colours.line;
       if (last) {
-        pen.fillStyle = colour(active && n === best(active[l]) ? "answer" : "paper");
+        const chosen = active && n === best(active[l]);
+        pen.fillStyle = chosen ? colours.answer : colours.paper;
         pen.fill();
         pen.stroke();
-        pen.fillStyle = colour(active && n === best(active[l]) ? "paper" : "ink");
+        pen.fillStyle = chosen ? colours.paper : colours.ink;
         pen.font = "13px system-ui, sans-serif";
         pen.textAlign = "center";
         pen.fillText(n, ...place(l + 1, n).map((at, axis) => at + 4.5 * axis));
       } else if (any) {
         pen.globalAlpha = active ? 0.15 + 0.85 * active[l][n] / high : 0.7;
-        pen.fillStyle = colour(active ? "answer" : "ink");
+        pen.fillStyle = active ? colours.answer : colours.ink;
         pen.fill();
       } else pen.stroke();
     });
@@ -381,7 +379,7 @@ function activity() { // of each layer, for the reader's drawing
 
 function shares(sums) { // softmax
   const powers = Array.from(sums, (value) => Math.exp(value - Math.max(...sums)));
-  return powers.map((power) => power / powers.reduce((a, b) => a + b));
+  return powers.map((power) => power / sum(powers));
 }
 
 function showDrawing() {
@@ -402,7 +400,7 @@ function drawPad() {
   const [pen, width] = fresh($("pad"), 1);
   pen.lineWidth = width / 14;
   pen.lineCap = pen.lineJoin = "round";
-  pen.strokeStyle = colour("ink");
+  pen.strokeStyle = colours.ink;
   for (const stroke of strokes) {
     pen.beginPath();
     [stroke[0], ...stroke].forEach(([x, y]) => pen.lineTo(x * width, y * width));
@@ -438,6 +436,7 @@ function another() {
 
 function start() {
   document.querySelectorAll(".live").forEach((part) => { part.hidden = false; });
+  $("still").hidden = true;
   for (let warm = 0; warm < 3; warm++) all(whole);
   $("controls").addEventListener("input", later);
   for (const kind of ["pointerdown", "pointermove"]) $("pad").addEventListener(kind, draw);
@@ -448,12 +447,17 @@ function start() {
     last = 25 * Math.floor(offsetY / cell) + Math.floor(offsetX / cell);
     if (last < shown) look(images.slice(784 * last, 784 * (last + 1)));
   });
-  const redraw = () => { later(); drawPad(); };
+  const redraw = () => {
+    mix();
+    later();
+    drawPad();
+  };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   addEventListener("resize", redraw);
+  mix();
   show();
   drawPad();
   document.body.dataset.ready = true;
 }
 
-unpack().then(start, (error) => say("waiting", `This browser cannot show it: ${error.message}`));
+unpack().then(start, (error) => say("still", `The slider does not work in this browser (${error.message}).`));
