@@ -475,6 +475,22 @@ def test_files(run):
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
 
 
+@pytest.mark.deep
+def test_masks_that_come_too_seldom(run):
+    shown = Shown(run("14_silent_bugs.ipynb", seconds=1200))
+    left = {}
+    for name in ("as it ends", "masked again"):
+        shown.choose(name)
+        shown.press("Home")
+        for place in ("2", "5"):
+            shown.press("ArrowRight")
+            text = shown.wait_for(f"masked every {place}")
+            left[name, place] = number_after("weights left", text)
+    pruned = round(0.1 * 100_352) + round(0.1 * 8_192)
+    assert {left["masked again", place] for place in "25"} == {pruned}
+    assert all(left["as it ends", place] > 5 * pruned for place in "25")
+
+
 def number_after(label, text):
     found = re.search(rf"{label} ([\d,]+)", text)
     return int(found[1].replace(",", ""))
