@@ -63,12 +63,12 @@ SHOW = "sliders.Explorer(positions, look, picture.pngs, start=0.25)"
 class Shown:
     """The explorer on a page of JupyterLab, as a reader meets it."""
 
-    def __init__(self, page):
+    def __init__(self, page, pictures=2):
         self.page = page
         self.cell = page.locator(".jp-Cell-outputArea:has([role=slider])").last
         self.handle = self.cell.get_by_role("slider")
         self.handle.scroll_into_view_if_needed()
-        self.cell.locator("img").nth(1).wait_for()
+        self.cell.locator("img").nth(pictures - 1).wait_for()
 
     def press(self, *keys):
         self.handle.focus()
@@ -489,6 +489,19 @@ def test_masks_that_come_too_seldom(run):
     pruned = round(0.1 * 100_352) + round(0.1 * 8_192)
     assert {left["masked again", place] for place in "25"} == {pruned}
     assert all(left["as it ends", place] > 5 * pruned for place in "25")
+
+
+@pytest.mark.deep
+def test_smaller_studies(run):
+    shown = Shown(run("15_what_is_real.ipynb", seconds=1200), pictures=1)
+    shown.wait_for("seeds 6 · studies that find it 15 of 30")
+    before = shown.pictures()
+    shown.press("End")
+    shown.wait_for("seeds 40 · studies that find it 30 of 30")
+    assert shown.pictures() != before
+    shown.choose("pruned − before")
+    shown.press("Home")
+    shown.wait_for("seeds 3 · studies that find it 1 of 30")
 
 
 def number_after(label, text):
