@@ -447,6 +447,21 @@ def test_filters(run):
 
 
 @pytest.mark.deep
+def test_repair(run):
+    shown = Shown(run("09_repair_without_training.ipynb"))
+    right, pictures = [], []
+    for method in ("pruned", "repaired"):
+        shown.choose(method)
+        shown.press("End", "ArrowLeft", "ArrowLeft")
+        text = shown.wait_for("sparsity 0.95")
+        assert number_after("weights left", text) == 265_200 * 5 // 100
+        right.append(float(re.search(r"accuracy ([\d.]+)", text)[1]))
+        pictures.append(shown.pictures())
+    assert right[1] > right[0] + 5
+    assert all(map(bytes.__ne__, *pictures))
+
+
+@pytest.mark.deep
 def test_rounds(run):
     shown = Shown(run("07_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
