@@ -1,16 +1,26 @@
-"""Claims that the notebooks print, and detectors of silent bugs."""
+"""Claims that the notebooks print, and detectors of silent bugs.
 
+Before you publish, ask of a pruned network `as_many_as_asked`,
+`smallest_went` and `rewound`, and `RevivedWeights` while it trains; of a number
+whether it is `confirmed`; of a comparison `as_many_left`, `equally_trained`,
+`blind_to_test` and `over_seeds`; of a copy or a file `same_outputs` and
+`file_agrees`; of a function that somebody recommends whether it `exists`.
+Notebook 14 shows what each of them catches.
+"""
+
+import dataclasses
 import numbers
-import operator
+import pkgutil
 
 import numpy as np
 
-from helpers import deploying
-from helpers.engine import holding
+from helpers import compacting, measuring, pruning
+from helpers.engine import doors, holding
 from helpers.engine.backend import keras, view
-from helpers.engine.doors import LAYERS, door
+from helpers.engine.doors import MODEL, door
 from helpers.engine.tracing import trace
 from helpers.engine.words import digits
+from helpers.studying import TABLE
 
 
 def claim(text, value, measured=None, *, below=None, above=None, within=None):
@@ -68,7 +78,7 @@ def same_outputs(name, model, other, x, tolerance=1e-5):
     Raises:
         ValueError: outputs of other numbers or shapes.
     """
-    pairs = zip(_outputs(model, x), _outputs(other, x), strict=True)
+    pairs = zip(*(measuring.outputs(m, x) for m in (model, other)), strict=True)
     gap = np.max([_gap(one, two) for one, two in pairs])
     power = f"{tolerance:g}".replace("e-0", "e-")
     text = f"{name}: the same outputs, to {power} of the largest"
@@ -89,33 +99,19 @@ def _require_verdict(value):
         )
 
 
-def _outputs(model, x):
-    """The outputs of a model or file, one array each."""
-    seen = [keras.tree.flatten(_call(model, part)) for part in _parts(x)]
-    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
-
-
-def _call(model, x):
-    if isinstance(model, bytes):
-        return deploying.runner(model, x)()
-    return model(x, training=False)
-
-
-def _parts(x, rows=1000):
-    """`x` in parts: one array, or as many as the model has inputs."""
-    for start in range(0, len(keras.tree.flatten(x)[0]), rows):
-        part = slice(start, start + rows)
-        yield keras.tree.map_structure(operator.itemgetter(part), x)
-
-
 def _gap(one, other):
-    if one.shape != other.shape:
-        raise ValueError(
-            f"Outputs have shapes {one.shape} and {other.shape}. Pass two "
-            "networks of the same task."
-        )
     largest = np.max(np.abs(one)) or 1
-    return np.max(np.abs(one - other)) / largest
+    return np.max(np.abs(one - _like(one, other))) / largest
+
+
+def _like(array, other):
+    """`other`, if it has the shape of `array`."""
+    if np.shape(other) == array.shape:
+        return other
+    raise ValueError(
+        f"Expected an array of shape {array.shape}, got {np.shape(other)}. "
+        "Pass two networks of the same shape, or what one says of all rows."
+    )
 
 
 class RevivedWeights(keras.callbacks.Callback):
@@ -130,7 +126,7 @@ class RevivedWeights(keras.callbacks.Callback):
         worst: the largest count seen.
     """
 
-    @door(masks=LAYERS)
+    @door(masks=doors.LAYERS)
     def __init__(self, masks):
         super().__init__()
         self.masks, self.steps, self.worst = masks, 0, 0
@@ -149,3 +145,110 @@ class RevivedWeights(keras.callbacks.Callback):
         )
         self.steps += 1
         self.worst = max(self.worst, revived)
+
+
+@door(model=MODEL, sparsity=doors.SPARSITY, of=doors.one_of("weights", "units"))
+def as_many_as_asked(name, model, sparsity, of="weights"):
+    """Claim that this share is zero of all prunable weights, or units.
+
+    A unit is gone if nothing of its own is left, see `deleted_units`.
+    """
+    gone = {n: k == 0 for n, k in pruning.prunable_kernels(model).items()}
+    if of == "units":
+        found, scores = pruning.deleted_units(model), pruning.unit_scores(model)
+        gone = {n: found.get(n, s < 0) for n, s in scores.items()}
+    flat = np.concatenate([layer.ravel() for layer in gone.values()])
+    slack = len(gone) / flat.size  # every layer rounds
+    ends, asked = (sparsity - slack, sparsity + slack), f"{100 * sparsity:g} %"
+    claim(f"{name}: {asked} of the {of} are gone", flat.mean(), within=ends)
+
+
+@door(pruned=MODEL, model=MODEL)
+def smallest_went(name, pruned, model):
+    """Claim that each layer of `pruned` has lost its smallest weights only."""
+    kernels, larger = pruning.prunable_kernels(model), 0
+    for layer, left in pruning.prunable_kernels(pruned).items():
+        sizes = np.abs(_like(left, kernels.get(layer)))
+        least = np.min(sizes[left != 0], initial=np.inf)
+        larger += np.count_nonzero(sizes[left == 0] > least)
+    claim(f"{name}: none that went is larger than one left", larger, below=1)
+
+
+@door(model=MODEL, to=MODEL)
+def rewound(name, model, to):
+    """Claim that what is not zero in `model` is as in `to`, bit for bit."""
+    differ = 0
+    for now, then in zip(model.get_weights(), to.get_weights(), strict=True):
+        differ += np.count_nonzero((now != _like(now, then)) & (now != 0))
+    claim(f"{name}: no weight that is left has changed", differ, below=1)
+
+
+@door(tolerance=doors.FRACTION)
+def confirmed(name, said, again, tolerance=0.01):
+    """Claim that two ways to one number agree, to this share of the larger."""
+    gap = abs(said - again) / (max(abs(said), abs(again)) or 1)
+    text = f"{name}: two ways differ by less than {100 * tolerance:g} %"
+    claim(text, gap, below=tolerance)
+
+
+@door(model=MODEL, other=MODEL)
+def as_many_left(name, model, other):
+    """Claim that, to 1 %, as many weights are left that can do anything."""
+    both = map(measuring.counts, map(compacting.compact, (model, other)))
+    ratio = np.divide(*(counts["nonzeros"] for counts in both))
+    claim(f"{name}: the ratio of weights left is 1", ratio, within=(0.99, 1.01))
+
+
+@door(model=MODEL, control=MODEL)
+def equally_trained(name, model, control):
+    """Claim that both took as many optimizer steps, since last compiled."""
+    optimizers = [getattr(m, "optimizer", None) for m in (model, control)]
+    steps = [int(o.iterations.numpy()) if o else 0 for o in optimizers]
+    if not any(steps):
+        raise ValueError(
+            "Neither network has been trained since it was made; pass them "
+            "as they come out of `fit` or `fine_tune`, not copies."
+        )
+    claim(f"{name}: as many steps of training", np.ptp(steps), below=1)
+
+
+@door(choose=doors.FUNCTION, split=doors.SPLIT)
+def blind_to_test(name, choose, split):
+    """Claim that `choose(split)` does not change with the test labels."""
+    first, changed = choose(split), 0
+    for seed in range(5):
+        labels = np.random.default_rng(seed).permutation(split.y_test)
+        other = choose(dataclasses.replace(split, y_test=labels))
+        changed += not np.array_equal(first, other)
+    claim(f"{name}: no choice changes with test labels", changed, below=1)
+
+
+@door(table=TABLE)
+def over_seeds(name, table, by=()):
+    """Claim that each group of `by` has a row per seed, of two or more."""
+    groups = table.groupby(list(by) or np.zeros(len(table)))["seed"]
+    share = (groups.nunique() - 1) / (groups.size() - 1)  # one row: NaN
+    claim(f"{name}: all of the spread is over seeds", share, above=0.99)
+
+
+@door(model=MODEL, x=doors.INPUTS)
+def file_agrees(name, file, model, x, share=0.98):
+    """Claim that a file's predictions are the network's, but for a few.
+
+    Args:
+        file: its bytes, or the classes that your own code got out of it.
+    """
+    said = measuring.predictions(file, x) if isinstance(file, bytes) else file
+    own = measuring.predictions(model, x)
+    agreed = np.mean(own == _like(own, said))
+    text = f"{name}: {100 * share:g} % are the network's predictions"
+    claim(text, agreed, above=share)
+
+
+def exists(name, api):
+    """Claim that there is, say, "keras.constraints.Constraint"."""
+    try:
+        found = pkgutil.resolve_name(api) is not None
+    except (AttributeError, ImportError):
+        found = False
+    _say(found, f"{name}: {api} exists", "")

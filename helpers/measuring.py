@@ -1,12 +1,14 @@
 """What a network costs, parameters, MACs and bytes, and how well it reads."""
 
 import math
+import operator
 import pathlib
 import tempfile
 import zlib
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from helpers import deploying
 from helpers.engine import copying, endings
@@ -72,6 +74,44 @@ def macs_per_layer(model):
         if number:
             macs[step.name] = macs.get(step.name, 0) + number
     return macs
+
+
+@door(model=ANY_MODEL)
+def groups(model):
+    """What each group of layers owns whose units go together.
+
+    Returns:
+        DataFrame: by the names of the tied layers, joined, how many `layers`
+        these are, how many `units` they share, and the `parameters` and
+        `MACs` with which they make these: their columns of kernels, their
+        biases and normalizations. What next layers read them with is theirs;
+        what has to stay is in no group.
+    """
+    channels = trace(model)
+    families = channels.some_families()
+    parameters, macs = channels.parameters(), _macs_of_units(channels)
+    rows = {
+        name: {
+            "layers": name.count(", ") + 1,
+            "units": len(units),
+            "parameters": round(parameters[units].sum()),
+            "MACs": round(macs[units].sum()),
+        }
+        for name, units in families.items()
+    }
+    return pd.DataFrame.from_dict(rows, "index").rename_axis("group")
+
+
+def _macs_of_units(channels):
+    """From unit number to the MACs of the layers that give it."""
+    total = np.zeros(len(channels.held))
+    for step in channels.steps:
+        units = step.makes[0].units
+        if step.heads is not None:
+            units = step.heads.units
+        if len(units) and (macs := step.macs()):
+            np.add.at(total, units, macs / len(units))
+    return total
 
 
 def left_in(model):
@@ -159,3 +199,24 @@ def _classes(outputs, threshold):
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > threshold).astype("int64")
     return np.argmax(outputs, axis=-1)
+
+
+def outputs(model, x):
+    """Each output for all of `x`, as an array; of a model, or a LiteRT file.
+
+    `x` is one array, or as many as the model has inputs.
+    """
+    seen = [keras.tree.flatten(_call(model, part)) for part in _parts(x)]
+    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+
+
+def _call(model, x):
+    if isinstance(model, bytes):
+        return deploying.runner(model, x)()
+    return model(x, training=False)
+
+
+def _parts(x, rows=1000):
+    for start in range(0, len(keras.tree.flatten(x)[0]), rows):
+        part = slice(start, start + rows)
+        yield keras.tree.map_structure(operator.itemgetter(part), x)

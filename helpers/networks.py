@@ -44,6 +44,56 @@ def lenet(filters=(20, 50), widths=(500,), classes=10, seed=0):
     return keras.Sequential(layers, name="lenet")
 
 
+@door(seed=SEED)
+def resnet(filters=(16, 32, 64), classes=10, seed=0):
+    """A small residual network (He et al., 2016); logits out.
+
+    Reads rows of 784 pixels, as `mlp` does. A convolution `stem` (3 x 3) and
+    2 x 2 max-pooling lead to one block per stage: to what comes in, it adds
+    what convolutions `conv_1a` and `conv_1b`, ... make of it. From the second
+    stage on, the first of them moves in steps of 2, and so does `skip_2`, ...
+    (1 x 1), on the way past them. Each convolution goes through
+    BatchNormalization and has no bias; a Dense layer `output` reads the means
+    of the last maps. The seed decides as in `mlp`.
+    """
+    pixels = keras.Input((784,), name="pixels", **FLOATS)
+    x = keras.layers.Reshape((28, 28, 1), name="image", **FLOATS)(pixels)
+    x = _relu("stem", _normalized("stem", x, filters[0], seed, number=1))
+    x = keras.layers.MaxPooling2D(name="pool", **IMAGES)(x)
+    for stage, size in enumerate(filters, start=1):
+        x = _block(stage, x, size, seed)
+    x = keras.layers.GlobalAveragePooling2D(name="means", **IMAGES)(x)
+    (output,) = _dense((), classes, seed, first=2)
+    return keras.Model(pixels, output(x), name="resnet")
+
+
+def _block(stage, x, size, seed):
+    """Two convolutions, and what passes them by, added."""
+    first, strides = 10 * stage, 1 if stage == 1 else 2
+    y = _normalized(f"conv_{stage}a", x, size, seed, first, strides)
+    y = _relu(f"conv_{stage}a", y)
+    y = _normalized(f"conv_{stage}b", y, size, seed, first + 1)
+    if strides > 1:
+        skip = f"skip_{stage}"
+        x = _normalized(skip, x, size, seed, first + 2, strides, kernel=1)
+    both = keras.layers.Add(name=f"add_{stage}", **FLOATS)([x, y])
+    return _relu(f"add_{stage}", both)
+
+
+def _normalized(name, x, filters, seed, number, strides=1, kernel=3):
+    """A convolution and its normalization."""
+    x = keras.layers.Conv2D(
+        filters, kernel, strides, padding="same", use_bias=False,
+        kernel_initializer=_glorot(seed, number), name=name, **IMAGES,
+    )(x)  # fmt: skip
+    norm = keras.layers.BatchNormalization
+    return norm(momentum=0.9, name=f"{name}_norm", **FLOATS)(x)
+
+
+def _relu(name, x):
+    return keras.layers.Activation("relu", name=f"{name}_relu", **FLOATS)(x)
+
+
 def _dense(widths, classes, seed, first, l2=0.0):
     """Hidden layers and the output layer; `first` numbers their seeds."""
     sizes = {f"hidden_{n}": width for n, width in enumerate(widths, start=1)}

@@ -10,8 +10,9 @@ import warnings
 import numpy as np
 
 from helpers import masking
-from helpers.engine import copying, holding
+from helpers.engine import copying, doors, holding
 from helpers.engine.backend import view
+from helpers.engine.channels import wanted_of
 from helpers.engine.doors import MASKS, MODEL, ROWS, SPARSITY, door, one_of
 from helpers.engine.readers import Reader
 from helpers.engine.tracing import trace
@@ -135,33 +136,38 @@ def prune_weights(model, sparsity, scope="layer"):
     return masked(model, masks)
 
 
-@door(model=MODEL, sparsity=SPARSITY)
-def prune_units(model, sparsity, spare=()):
+@door(model=MODEL, sparsity=doors.SPARSITIES, multiple_of=doors.COUNT,
+      scores=doors.optional(doors.UNITS))  # fmt: skip
+def prune_units(model, sparsity, spare=(), multiple_of=1, scores=None):
     """A copy of `model` without its units of smallest L2 norm, biases too.
 
-    Every hidden layer loses `round(sparsity * units)` units, filters or
-    attention heads (Li et al., 2017, with the L1 norm). Layers whose outputs
-    are added, multiplied or shared lose the same ones, by their norm over all
-    of these layers. What has to stay, because something mixes it, is named
-    in a warning.
+    Every group of hidden layers, most of them of a single one, loses
+    `round(sparsity * units)` units, filters or attention heads (Li et al.,
+    2017, with the L1 norm). Layers whose outputs are added, multiplied or
+    shared are a group: they lose the same ones, by their norm over all of
+    these layers. What has to stay, because something mixes it, is named in a
+    warning.
 
     Args:
+        sparsity: one for all groups, or a dict by a layer of each group that
+            is to lose some, or by its name in `measuring.groups`.
         spare: names of layers that lose no unit.
+        multiple_of: how many units stay in a group is rounded up to a
+            multiple of it, or to all that there are.
+        scores: what ranks units instead of the norm: an array per hidden
+            layer, added up where layers share units.
 
     Raises:
-        ValueError: no unit may go, or a layer would lose its last one.
+        ValueError: no unit may go, or a group would lose its last one.
     """
     channels = trace(model)
-    kept, scores = np.ones(len(channels.held), bool), _unit_norms(channels)
-    families = channels.families(spare)
-    if not families:
-        why = ", ".join(channels.left_out(units=True)) or "all are spared"
-        raise ValueError(
-            f"Model {model.name!r} has no unit that may go: {why}. Prune its "
-            "weights, or pass a model in which fewer layers mix units."
-        )
-    for names, units in families.items():
-        mask = masking.unit_masks({names: scores[units]}, sparsity)[names]
+    families = channels.some_families(spare)
+    kept = np.ones(len(channels.held), bool)
+    scores = channels.by_unit(scores or unit_scores(model))
+    for names, share in wanted_of(families, sparsity).items():
+        units = families[names]
+        ranked = {names: scores[units]}
+        mask = masking.unit_masks(ranked, share, multiple_of)[names]
         kept[units[mask == 0]] = False
     _say(channels.left_out(units=True))
     copy = copying.rebuild(model)

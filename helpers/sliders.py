@@ -91,32 +91,34 @@ def _drawing(accuracy, xlabel, title):
     lines = accuracy.unstack(accuracy.index.names[:-1], sort=False)
     drawn = {}
 
-    def picture(name, shape):
-        wide = lines[name] if lines[name].ndim > 1 else lines[[name]]
-
-        def curves(ax):
-            for label, values in wide.items():
-                ax.plot(wide.index, 100 * values, marker="o", label=label)
-            title = plotting.TITLES.get(name, name)
-            ax.set(title=title, xlabel=xlabel, ylabel="test accuracy, %")
-            if wide.shape[1] > 1:
-                ax.legend()
-            if xlabel == "sparsity":
-                plotting.show_what_is_left(ax)
-
-        aspect = "auto" if max(shape) > 4 * min(shape) else "equal"
-        return pictures.RingAndImage(curves, shape, title, aspect)
-
     def draw(position, accuracy, image, data, **others):
         image = np.asarray(image)
         if image.size == 784:
             image = image.reshape(28, 28)
         if not drawn:  # all at once: a move has no time for a new figure
-            names = lines.columns.get_level_values(0).unique()
-            drawn.update({n: picture(n, image.shape) for n in names})
+            for name in lines.columns.get_level_values(0).unique():
+                drawn[name] = _curves(lines, name, xlabel, title, image.shape)
         return drawn[data].pngs(position, accuracy, image)
 
     return draw
+
+
+def _curves(lines, name, xlabel, title, shape):
+    """The curves of one data set, beside an image of that shape."""
+    wide = lines[name] if lines[name].ndim > 1 else lines[[name]]
+
+    def curves(ax):
+        for label, values in wide.items():
+            ax.plot(wide.index, 100 * values, marker="o", label=label)
+        panel = plotting.TITLES.get(name, name)
+        ax.set(title=panel, xlabel=xlabel, ylabel="test accuracy, %")
+        if wide.shape[1] > 1:
+            ax.legend()
+        if xlabel == "sparsity":
+            plotting.show_what_is_left(ax)
+
+    aspect = "auto" if max(shape) > 4 * min(shape) else "equal"
+    return pictures.RingAndImage(curves, shape, title, aspect)
 
 
 class Prediction(widgets.VBox):

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from helpers import (
     studying,
     training,
 )
-from helpers.workshop import experiments
+from helpers.workshop import experiments, running
 from helpers.workshop.experiments import (
     __main__,
     blocks,
+    branches,
     common,
     cuts,
     rounds,
@@ -28,6 +30,7 @@ from helpers.workshop.experiments import (
 )
 
 TRAINED = {}
+SIZES = {"lenet": ((4, 8), (12,)), "resnet": ((4, 8),)}
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +42,10 @@ def quick(monkeypatch):
         return fitting.fit(model, split, min(num_steps, 4 * epochs), **options)
 
     def baseline(split, seed, widths=networks.WIDTHS, build=None, **options):
-        shape = "lenet" if build else tuple(width // 10 for width in widths)
+        shape = build.__name__ if build else tuple(n // 10 for n in widths)
         if (seed, shape) not in TRAINED:
-            if build is networks.lenet:
-                model = build((4, 8), (12,), seed=seed)
+            if build:
+                model = build(*SIZES[shape], seed=seed)
             else:
                 model = networks.mlp(shape, seed=seed)
             fitting.fit(model, split, 20, seed=seed)
@@ -109,7 +112,8 @@ def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
 @pytest.mark.parametrize(
     "experiment",
     [cuts.weights, cuts.units, cuts.recovery,
-     rounds.equal_steps, cuts.filters, cuts.distilled, blocks.blocks],
+     rounds.equal_steps, cuts.filters, branches.branching, cuts.distilled,
+     blocks.blocks],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
     with pytest.raises(ValueError, match=r"is one of .*; got 'layrwise'"):
@@ -149,6 +153,30 @@ def test_filters_go_by_each_method_at_the_same_cost(split, monkeypatch):
     assert dense["accuracy"] == dense["before_accuracy"]
     chosen = {row["val_accuracy"] for row in rows.values()}
     assert len(chosen) == 3  # each chose other filters
+
+
+def test_groups_go_by_each_method_at_the_same_cost(split, monkeypatch):
+    """And the control is trained as long, at the same rate."""
+    calls = []
+
+    def fine_tune(model, split, *arguments, **options):
+        calls.append((arguments, options, model.get_layer("conv_2a").kernel))
+        return model
+
+    monkeypatch.setattr(training, "fine_tune", fine_tune)
+    dense = branches.branching(split, 1, "dense", 0)
+    rows = [
+        branches.branching(split, 1, method, 0.5)
+        for method in ("norm", "random")
+    ]
+    recipe = (60,), {"learning_rate": 3e-3, "seed": 1}
+    assert [call[:2] for call in calls] == [recipe] * 3
+    assert not np.array_equal(calls[1][2], calls[2][2])
+    stem, first = 9 * 2 * 28**2, 2 * 9 * 4 * 14**2
+    second = (9 * 2 + 9 * 4 + 2) * 4 * 7**2 + 4 * 10
+    assert {row["macs"] for row in rows} == {stem + first + second}
+    assert dense["macs"] > 3 * rows[0]["macs"]
+    assert dense["accuracy"] == dense["before_accuracy"]
 
 
 def test_as_many_weights_are_left_in_blocks_of_each_size(split, monkeypatch):
@@ -394,3 +422,22 @@ def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
         table = studying.read(tmp_path / "rounds.csv", ["fraction"], sample)
         assert list(table["seed"]) == list(experiments.SEEDS)
     assert "rounds: 0.0 minutes" in capsys.readouterr().out
+    assert "rounds" not in __main__.older()
+    assert "weights" in __main__.older()
+
+
+def test_main_names_what_is_older_than_the_code(monkeypatch, capsys):
+    monkeypatch.setattr(__main__, "run", None)
+    monkeypatch.setattr(running, "DECIDING", ())  # as if all was edited
+    __main__.main(["--list"])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(experiments.STUDIES)
+    for name, line in zip(experiments.STUDIES, told, strict=True):
+        assert re.match(rf"to run: {name}, [1-9]\d* minutes of one core", line)
+
+
+@pytest.mark.parametrize("name", experiments.STUDIES)
+def test_a_study_is_of_this_code(name):
+    if name in __main__.older():
+        took = __main__.last_took(name)
+        pytest.xfail(f"older than the code: make study, {took}")

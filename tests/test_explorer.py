@@ -168,6 +168,15 @@ def test_fractions_are_shown_in_percent(kind):
     assert "accuracy 62.5 %" in text(shown)
 
 
+def test_readings_need_no_accuracy():
+    shown = explorer(
+        look=lambda p: ({"seeds needed": 12}, p),
+        draw=lambda p, accuracy, image: [png_of(image, width=1)],
+    )
+    assert "seeds needed 12" in text(shown)
+    assert shown.visit().endswith(" places")
+
+
 def test_an_error_is_shown_and_the_picture_stays():
     def fail(position):
         if position < 0.5:

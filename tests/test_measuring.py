@@ -2,6 +2,7 @@
 
 import functools
 
+import networks_of_all_kinds as kinds
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from strategies import LAYOUTS
 
 from helpers import compacting, deploying, measuring, networks, pruning
 from helpers.engine.backend import keras
+from helpers.engine.tracing import trace
 
 L = keras.layers
 
@@ -394,3 +396,88 @@ def test_a_file_predicts_in_chunks_as_in_one(trained, sample, size):
     x = np.resize(sample.x_test, (size, 784))
     chunks = measuring.predictions(file, x)
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
+
+
+def test_all_outputs_of_all_rows_come_out():
+    """More rows than are called at once; a part of them is not enough."""
+    entry = keras.Input((6,))
+    ends = [keras.layers.Dense(n)(entry) for n in (3, 4)]
+    model = keras.Model(entry, ends)
+    x = np.random.default_rng(0).random((2500, 6), np.float32)
+    for seen, told in zip(
+        measuring.outputs(model, x), model.predict(x, verbose=0), strict=True
+    ):
+        np.testing.assert_allclose(seen, told, atol=1e-6)
+
+
+# Groups
+
+
+def test_groups_of_a_residual_network():
+    table = measuring.groups(networks.resnet((4, 6)))
+    stem, first, second = 9 * 4 + 16, 36 * 4 + 16, 36 * 6 + 24
+    assert table.to_dict("index") == {
+        "stem, conv_1b": {
+            "layers": 2, "units": 4, "parameters": stem + 36 * 4 + 16,
+            "MACs": 9 * 4 * 28**2 + 36 * 4 * 14**2,
+        },
+        "conv_1a": {
+            "layers": 1, "units": 4, "parameters": first,
+            "MACs": 36 * 4 * 14**2,
+        },
+        "conv_2a": {
+            "layers": 1, "units": 6, "parameters": second,
+            "MACs": 36 * 6 * 7**2,
+        },
+        "conv_2b, skip_2": {
+            "layers": 2, "units": 6, "parameters": 54 * 6 + 24 + 4 * 6 + 24,
+            "MACs": (54 + 4) * 6 * 7**2,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", kinds.NETWORKS)
+def test_no_parameter_and_no_mac_is_counted_twice(kind):
+    """What goes with each unit, and with those that have to stay, is all."""
+    model = kinds.NETWORKS[kind]()
+    table = measuring.groups(model)
+    assert (table.drop(columns="MACs") > 0).all(axis=None)
+    assert table["parameters"].sum() < model.count_params()
+    assert list(table.index) == list(trace(model).families())
+    if kind not in ("recurrent", "backbone of any size"):
+        assert table["MACs"].sum() <= measuring.counts(model)["macs"]
+
+
+def test_all_but_the_output_is_in_groups_where_nothing_stays():
+    for model in (networks.mlp((9, 8)), networks.lenet(), networks.resnet()):
+        table, counts = measuring.groups(model), measuring.counts(model)
+        output = model.get_layer("output").count_params()
+        assert table["parameters"].sum() == counts["parameters"] - output
+        macs = measuring.macs_per_layer(model)
+        assert table["MACs"].sum() == counts["macs"] - macs["output"]
+
+
+def test_a_transformer_owns_its_heads_and_its_wide_layer():
+    table = measuring.groups(kinds.transformer())
+    heads = [f"attention/{part}" for part in ("query", "key", "value")]
+    assert table["units"].to_dict() == {", ".join(heads): 4, "wide": 32}
+    projections = 4 * 16 * 4 * 8 + 3 * 4 * 8  # and biases of three of them
+    assert table["parameters"].tolist() == [projections, 16 * 32 + 32]
+    macs = measuring.macs_per_layer(kinds.transformer())
+    assert table["MACs"].tolist() == [macs["attention"], macs["wide"]]
+
+
+def test_a_depthwise_layer_belongs_to_whose_units_it_passes_on():
+    entry = keras.Input((8, 8, 3))
+    x = L.Conv2D(4, 1, name="one", use_bias=False)(entry)
+    x = L.DepthwiseConv2D(3, name="deep", use_bias=False)(x)
+    model = keras.Model(entry, L.Dense(2)(L.GlobalMaxPooling2D()(x)))
+    (row,) = measuring.groups(model).to_dict("records")
+    assert row["parameters"] == 3 * 4 + 9 * 4
+    assert row["MACs"] == 8 * 8 * 3 * 4 + 6 * 6 * 9 * 4
+
+
+def test_groups_of_a_network_in_which_nothing_may_go():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
+    with pytest.raises(ValueError, match="no unit that may go"):
+        measuring.groups(model)

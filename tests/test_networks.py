@@ -90,7 +90,9 @@ import hashlib
 from helpers import datasets, fitting, networks
 
 split = datasets.load("mnist", sample=True)
-for model in (networks.mlp((8,)), networks.lenet((3, 4), (5,))):
+for model in (
+    networks.mlp((8,)), networks.lenet((3, 4), (5,)), networks.resnet((3, 4)),
+):
     fitting.fit(model, split, 3)
     weights = b"".join(array.tobytes() for array in model.get_weights())
     print(hashlib.sha256(weights).hexdigest())
@@ -164,3 +166,60 @@ def test_stages_of_lenet_start_from_different_weights():
     first = [kernel.ravel()[:20] for kernel in kernels if kernel.ndim > 1]
     ratios = [one / other for one in first for other in first]
     assert sum(np.ptp(ratio) < 1e-3 for ratio in ratios) == len(first)
+
+
+# The residual network
+
+
+def kernels_of(model):
+    return {
+        x.name: tuple(x.kernel.shape)
+        for x in model.layers
+        if hasattr(x, "kernel")
+    }
+
+
+def test_a_residual_network_has_a_block_per_stage():
+    assert kernels_of(networks.resnet(filters=(4, 6), classes=3)) == {
+        "stem": (3, 3, 1, 4),
+        "conv_1a": (3, 3, 4, 4),
+        "conv_1b": (3, 3, 4, 4),
+        "conv_2a": (3, 3, 4, 6),
+        "conv_2b": (3, 3, 6, 6),
+        "skip_2": (1, 1, 4, 6),
+        "output": (6, 3),
+    }
+    assert networks.resnet().count_params() == 78_426
+
+
+def test_a_block_adds_to_what_comes_in(split):
+    """With nothing from its convolutions, what comes in passes through."""
+    model = networks.resnet((4, 6))
+    for name in ("conv_1b_norm", "conv_2b_norm"):
+        model.get_layer(name).gamma.assign(
+            np.zeros(model.get_layer(name).gamma.shape)
+        )
+    x = split.x_test[:5]
+    names = "pool", "add_1_relu", "skip_2_norm", "add_2_relu"
+    taps = keras.Model(model.inputs, [model.get_layer(n).output for n in names])
+    pooled, first, skipped, second = map(np.asarray, taps(x))
+    assert pooled.shape == (5, 14, 14, 4)
+    assert second.shape == (5, 7, 7, 6)
+    assert np.array_equal(pooled, first)
+    assert np.array_equal(np.maximum(skipped, 0), second)
+
+
+def test_a_residual_network_reads_pixels_and_gives_logits(split):
+    outputs = np.array(networks.resnet((4, 6), classes=9)(split.x_test[:7]))
+    assert outputs.shape == (7, 9)
+    assert (outputs < 0).any()
+
+
+def test_the_seed_decides_every_kernel_of_a_residual_network():
+    one, again, other = (networks.resnet((4, 4), seed=s) for s in (1, 1, 2))
+    assert same(one, again)
+    kernels = [w for w in one.get_weights() if w.ndim > 1]
+    changed = [w for w in other.get_weights() if w.ndim > 1]
+    assert not any(map(np.array_equal, kernels, changed))
+    firsts = [kernel.ravel()[:9].round(6).tolist() for kernel in kernels]
+    assert len({tuple(np.divide(f, f[0]).round(3)) for f in firsts}) == 7

@@ -1,9 +1,18 @@
 """Laws of masked models: zeros stay zero, everything else is left alone."""
 
+import re
+
 import numpy as np
 import pytest
 
-from helpers import checking, masking, networks, pruning, training
+from helpers import (
+    checking,
+    compacting,
+    masking,
+    networks,
+    pruning,
+    training,
+)
 from helpers.engine import holding
 from helpers.engine.backend import keras, view
 
@@ -592,3 +601,96 @@ def test_a_bad_sparsity_is_refused(trained, prune, sparsity):
 def test_no_layer_loses_its_last_unit(trained):
     with pytest.raises(ValueError, match="leaves nothing of hidden_3"):
         pruning.prune_units(trained, 0.97)
+
+
+# Groups
+
+
+def left(model, sparsity, **options):
+    """How many units stay, by layer."""
+    pruned = pruning.prune_units(model, sparsity, **options)
+    return compacting.live_units(pruned)
+
+
+@pytest.fixture
+def branched():
+    """Streams of 16, 32 and 64 filters, each in two layers or three."""
+    return networks.resnet()
+
+
+WHOLE = {
+    "stem": 16, "conv_1a": 16, "conv_1b": 16, "conv_2a": 32, "conv_2b": 32,
+    "skip_2": 32, "conv_3a": 64, "conv_3b": 64, "skip_3": 64,
+}  # fmt: skip
+
+
+def test_each_group_loses_what_it_is_told_and_no_other_does(branched):
+    sparsities = {"conv_1b": 0.25, "conv_2b, skip_2": 0.5, "conv_3a": 0.75}
+    assert left(branched, sparsities) == WHOLE | {
+        "stem": 12, "conv_1b": 12, "conv_2b": 16, "skip_2": 16, "conv_3a": 16,
+    }  # fmt: skip
+    same = dict.fromkeys(WHOLE, 0.5)
+    assert left(branched, same) == left(branched, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "words"),
+    [
+        ({"nowhere": 0.5}, "got 'nowhere'. Pass some of these"),
+        ({"output": 0.5}, "got 'output'. Pass some of these"),
+        ({"stem": 0.5, "conv_1b": 0.25}, "got sparsities of 0.5 and 0.25"),
+        ({"stem": 50}, "got 50. To remove 50 %, pass 0.5"),
+    ],
+)
+def test_sparsities_that_no_group_can_have_are_refused(
+    branched, sparsities, words
+):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        pruning.prune_units(branched, sparsities)
+
+
+def test_a_spared_group_has_no_sparsity(branched):
+    with pytest.raises(ValueError, match="got 'stem'"):
+        pruning.prune_units(branched, {"stem": 0.5}, spare=["conv_1b"])
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "multiple_of", "expected"),
+    [
+        (0.7, 1, (5, 10, 19)),
+        (0.7, 8, (8, 16, 24)),
+        (0.7, 16, (16, 16, 32)),
+        (0.3, 16, (16, 32, 48)),
+        (0.3, 100, (16, 32, 64)),
+    ],
+)
+def test_units_that_stay_are_rounded_up(
+    branched, sparsity, multiple_of, expected
+):
+    found = left(branched, sparsity, multiple_of=multiple_of)
+    layers = "stem", "conv_2b", "conv_3a"
+    assert tuple(found[name] for name in layers) == expected
+
+
+def test_other_scores_rank_the_units_of_a_group(branched):
+    """Those of tied layers are added up."""
+    scores = {name: np.zeros(size) for name, size in WHOLE.items()}
+    scores["stem"] = np.arange(15.0, -1, -1)
+    scores["conv_1b"] = np.where(np.arange(16) == 15, 20.0, 0.0)
+    pruned = pruning.prune_units(branched, 0.5, scores=scores)
+    gone = np.flatnonzero(pruning.deleted_units(pruned)["conv_1b"])
+    assert gone.tolist() == list(range(7, 15))
+
+
+def test_norms_as_scores_are_the_default(branched):
+    scores = pruning.unit_scores(branched)
+    one = pruning.prune_units(branched, 0.5)
+    assert same(one, pruning.prune_units(branched, 0.5, scores=scores))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"stem": np.ones(15)}])
+def test_scores_have_a_number_for_each_unit(branched, wrong):
+    scores = pruning.unit_scores(branched)
+    scores = {n: s for n, s in scores.items() if n != "stem"} | wrong
+    with pytest.raises(ValueError, match="each of the 16 units of 'stem'"):
+        pruning.prune_units(branched, 0.5, scores=scores)

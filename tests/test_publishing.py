@@ -55,6 +55,7 @@ def test_the_series_is_linked_and_the_page_itself_is_marked():
     [
         ("[next](02_next.ipynb)", ["02_next.html"]),
         ("[next](notebooks/02_next.ipynb)", ["02_next.html"]),
+        ("[part](02_next.ipynb#Test-it)", ["02_next.html#Test-it"]),
         ("[code](helpers/masking.py)", []),
         ("[away](https://keras.io)", ["https://keras.io"]),
     ],

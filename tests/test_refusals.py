@@ -60,6 +60,7 @@ NO_MODELS = ["mlp", None, Foreign(), L.Dense(3), keras.Sequential([L.Dense(3)])]
 # By what a kind expects, for those with a name of their own in `doors`.
 MISFITS = {
     "SPARSITY": [*NO_NUMBERS, 1, 80, -0.1],
+    "SPARSITIES": [*NO_NUMBERS, 1, 80, -0.1],
     "FRACTION": [*NO_NUMBERS, 1.1, -0.1],
     "COUNT": [*NO_NUMBERS, 0, -1, 2.0],
     "SEED": [*NO_NUMBERS, -1, 0.0],

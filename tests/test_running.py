@@ -144,7 +144,9 @@ def test_rows_of_another_run_are_not_taken():
 def test_another_experiment_or_source_has_rows_of_its_own(monkeypatch):
     here(note, [0], sparsity=[0.5])
     own = running.inspect.getsource
-    monkeypatch.setattr(running.inspect, "getsource", lambda m: own(m) + "#")
+    monkeypatch.setattr(
+        running.inspect, "getsource", lambda m: own(m) + "X = 1"
+    )
     here(note, [0], sparsity=[0.5])
     assert len(calls()) == 2
     monkeypatch.setattr(running, "DECIDING", ("masking",))  # as if edited
@@ -297,6 +299,38 @@ def test_the_file_names_the_command_and_the_versions(table, tmp_path):
     assert first == "# made by: make study (note)"
     for name in ("Python 3.", "Keras 3.", "TensorFlow 2.", "NumPy 2."):
         assert name in second
+
+
+def test_a_file_knows_whether_the_code_has_changed(table, tmp_path):
+    path = tmp_path / "note.csv"
+    running.write(table, path, "make study", [note])
+    assert running.is_of_this_code(path, [note])
+    assert studying.read(path, sample=True).shape == table.shape
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "DECIDING", running.DECIDING[1:])
+        assert not running.is_of_this_code(path, [note])
+    running.write(table, path, "make study")
+    assert not running.is_of_this_code(path, [note])
+    assert not running.is_of_this_code(tmp_path / "none.csv", [note])
+
+
+BODY = "def f(a, b):\n    return a - 2 * b\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (BODY.replace(":\n", ':\n    """It says what it does."""\n'), True),
+        ("# why\n\n" + BODY.replace("a, b", "a,\n      b,"), True),
+        (BODY.replace("a - 2 * b", "b - 2 * a"), False),
+        (BODY.replace("2", "3"), False),
+        (BODY.replace("2", "'2'"), False),
+        (BODY.replace("-", "+"), False),
+        (BODY.replace("    return", "    print(a)\n    return"), False),
+    ],
+)
+def test_code_counts_and_words_do_not(other, same):
+    assert (running._meaning(other) == running._meaning(BODY)) is same
 
 
 def test_a_failed_write_leaves_the_old_file(table, tmp_path, monkeypatch):

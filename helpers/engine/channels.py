@@ -112,6 +112,46 @@ class Channels:
             found.setdefault(", ".join(owners[unit]), []).append(unit)
         return {names: np.array(units) for names, units in found.items()}
 
+    def some_families(self, spare=()):
+        """The same, if there are any; else a ValueError that says why."""
+        if found := self.families(spare):
+            return found
+        why = ", ".join(self.left_out(units=True)) or "all are spared"
+        raise ValueError(
+            f"The model has no unit that may go: {why}. Prune its weights, "
+            "or pass a model in which fewer layers mix units."
+        )
+
+    def parameters(self):
+        """From unit number to how many numbers go with it; each counts once.
+
+        Those of a kernel go with what the layer gives, not with what it reads.
+        """
+        labels = {id(x.variable): x for x in self.labels}
+        labels |= {id(x.variable): x for x in self.labels if x.own}
+        total = np.zeros(len(self.held), int)
+        for label in labels.values():
+            if not isinstance(label.variable, keras.KerasTensor):
+                np.add.at(total, label.units, len(label.columns()))
+        return total
+
+    def by_unit(self, scores):
+        """From unit number to its score; those of tied layers are added up.
+
+        `scores` are by layer name, for all of `hidden`.
+        """
+        total = np.zeros(len(self.held))
+        for name, units in self.hidden().items():
+            got = np.shape(scores.get(name))
+            if got != units.shape:
+                raise ValueError(
+                    f"`scores` has a number for each of the {len(units)} units "
+                    f"of {name!r}; got shape {got}. Pass what "
+                    "`pruning.unit_scores(model)` returns, or the like."
+                )
+            np.add.at(total, units, scores[name])
+        return total
+
     def nothing(self):
         """Zeros for one row of each input, by flow; texts have words."""
         found = {}
@@ -157,6 +197,32 @@ class Channels:
             if (held := self.held[own]).any()
         ]
         return list(dict.fromkeys(unknown)) + whole * units
+
+
+def wanted_of(families, sparsity):
+    """From the names of a family to the sparsity that is wanted of it.
+
+    `sparsity` is a number for all, or a dict by one of a family's layers or
+    by all their names, joined. A family that it does not name is left out.
+    """
+    if not isinstance(sparsity, dict):
+        return dict.fromkeys(families, sparsity)
+    found = {}
+    for key, share in sparsity.items():
+        meant = [name for name in families if key in (name, *name.split(", "))]
+        if not meant:
+            raise ValueError(
+                f"`sparsity` names layers whose units may go; got {key!r}. "
+                f"Pass some of these, by one or all of their names: "
+                f"{'; '.join(families)}."
+            )
+        for name in meant:
+            if found.setdefault(name, share) != share:
+                raise ValueError(
+                    f"Layers {name} lose the same units; got sparsities of "
+                    f"{found[name]} and {share}. Pass one for all of them."
+                )
+    return found
 
 
 def _fits(wanted, got):

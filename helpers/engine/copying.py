@@ -1,5 +1,6 @@
 """Build a network anew: the same one, or one with fewer units."""
 
+import functools
 import tempfile
 import types
 
@@ -53,19 +54,22 @@ def _built(model, twins, changes, stays):
             twins[id(layer)] = layer, new
         return twins[id(layer)][1]
 
-    def entry(tensor):
-        shape = list(tensor.shape)
-        for axis, stay in stays.get(id(tensor), {}).items():
-            shape[axis] = int(stay.sum()) or shape[axis]
-        name = tensor._keras_history.operation.name
-        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
-
+    entry = functools.partial(_entry, stays=stays)
     if isinstance(model, keras.Sequential):
         layers = [entry(model.inputs[0]), *map(twin, model.layers)]
         return keras.Sequential(layers, name=model.name)
     inputs = keras.tree.map_structure(entry, model._inputs_struct)
     outputs = model._run_through_graph(inputs, operation_fn=twin)
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def _entry(tensor, stays):
+    """A new input in place of a model's own."""
+    shape = list(tensor.shape)
+    for axis, stay in stays.get(id(tensor), {}).items():
+        shape[axis] = int(stay.sum()) or shape[axis]
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
 
 
 def _refuse_sharing(layers):
@@ -85,21 +89,12 @@ def _refuse_sharing(layers):
 def _same_layer(layer, changes):
     """A new layer of the same configuration, apart from `changes`.
 
-    Functions that it holds are alive here, whether or not Keras knows them.
     What has no weights and cannot be made anew is used again. Weights start
     from zeros: random ones take longest of all.
     """
-    parts = layer._flatten_layers()
-    held = [x for part in parts for x in (type(part), *vars(part).values())]
-    kinds = type | types.FunctionType
-    alive = {x.__name__: x for x in held if isinstance(x, kinds)}
     try:
-        config = layer.get_config()
-        for key in config.keys() & vars(layer).keys():
-            if isinstance(vars(layer)[key], types.FunctionType):
-                config[key] = vars(layer)[key]
-        with keras.saving.custom_object_scope(alive):
-            new = type(layer).from_config(config | changes)
+        with keras.saving.custom_object_scope(_alive(layer)):
+            new = type(layer).from_config(_config(layer) | changes)
     except Exception as error:  # whatever a reader's layer does
         if not layer.weights:
             return layer
@@ -112,6 +107,23 @@ def _same_layer(layer, changes):
         zeros = dict.fromkeys(_initializers(part), keras.initializers.Zeros())
         vars(part).update(zeros)
     return new
+
+
+def _alive(layer):
+    """Classes and functions that it holds, whether or not Keras knows them."""
+    parts = layer._flatten_layers()
+    held = [x for part in parts for x in (type(part), *vars(part).values())]
+    kinds = type | types.FunctionType
+    return {x.__name__: x for x in held if isinstance(x, kinds)}
+
+
+def _config(layer):
+    """Its configuration, with the functions themselves."""
+    config = layer.get_config()
+    for key in config.keys() & vars(layer).keys():
+        if isinstance(vars(layer)[key], types.FunctionType):
+            config[key] = vars(layer)[key]
+    return config
 
 
 def _initializers(layer):

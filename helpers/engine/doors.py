@@ -106,6 +106,11 @@ SPARSITY = dataclasses.replace(
     _number("the fraction to remove, in [0, 1)", lambda v: 0 <= v < 1, 0.8),
     advice=_as_fraction,
 )
+SPARSITIES = dataclasses.replace(
+    SPARSITY,
+    fits=lambda v: SPARSITY.fits(v) or (isinstance(v, dict) and len(v) > 0),
+    expected=f"{SPARSITY.expected}, or a dict of them by layer",
+)
 FRACTION = _number("a share, in [0, 1]", lambda v: 0 <= v <= 1, 0.5)
 RATE = _number("a number above 0", lambda v: v > 0, 1e-3)
 LEVEL = _number("a number, at least 0", lambda v: v >= 0, 0.05)

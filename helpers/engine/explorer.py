@@ -23,11 +23,11 @@ class Explorer(widgets.VBox):
     Args:
         positions: the values it can take, such as sparsities.
         look: called with a position; returns a dict of readings, from label
-            to text or number, one of them "accuracy", and an image (array).
+            to text or number, and an image (array), or whatever is drawn.
             Or it yields them, better each time, and None in between: after
             the first it goes on in the background until the slider moves.
-        draw: called with position, accuracy and image; returns pictures, as
-            a list of PNG bytes, always as many.
+        draw: called with position, the reading "accuracy" (or None) and
+            image; returns pictures, as a list of PNG bytes, always as many.
         start: the position to begin at.
         label: what a position is.
         choices: buttons beside the slider, from name to list of values; the
@@ -40,19 +40,9 @@ class Explorer(widgets.VBox):
     def __init__(
         self, positions, look, draw, start, label="sparsity", choices=None
     ):
-        self.slider = widgets.SelectionSlider(
-            options=[(_shown(p), p) for p in positions],
-            value=start,
-            description=label,
-            layout=widgets.Layout(width="95%", max_width="480px"),
-            style={"description_width": "initial"},
-        )
+        self.slider = _slider(positions, start, label)
         self.choices = {
-            name: widgets.ToggleButtons(
-                options=[(_shown(v), v) for v in values],
-                description=name,
-                style={"description_width": "initial", "button_width": "auto"},
-            )
+            name: _buttons(name, values)
             for name, values in (choices or {}).items()
         }
         self.controls = [*self.choices.values(), self.slider]
@@ -86,8 +76,8 @@ class Explorer(widgets.VBox):
         self.settle()  # what goes on there may share a network with these
         for place in self.places:
             readings, _ = next(self._see(place))
-            if "accuracy" not in readings:  # but an error by its type
-                (error,) = readings.values()
+            error = next(iter(readings.values()), None)
+            if isinstance(error, Exception):
                 raise RuntimeError(f"At {place}: {readings}") from error
         return f"{len(self.places)} places"
 
@@ -143,7 +133,7 @@ class Explorer(widgets.VBox):
             for step in [found] if whole else found:
                 if step:
                     readings, image = step
-                    accuracy = readings["accuracy"]
+                    accuracy = readings.get("accuracy")
                     pngs = self._draw(position, accuracy, image, **chosen)
                     self._seen[place] = readings, pngs
                 if whole:
@@ -188,6 +178,24 @@ class Explorer(widgets.VBox):
                 pictures.side_by_side(self.pngs)
             )
         return bundle
+
+
+def _slider(positions, start, label):
+    return widgets.SelectionSlider(
+        options=[(_shown(p), p) for p in positions],
+        value=start,
+        description=label,
+        layout=widgets.Layout(width="95%", max_width="480px"),
+        style={"description_width": "initial"},
+    )
+
+
+def _buttons(name, values):
+    return widgets.ToggleButtons(
+        options=[(_shown(v), v) for v in values],
+        description=name,
+        style={"description_width": "initial", "button_width": "auto"},
+    )
 
 
 def _shown(value):

@@ -140,9 +140,14 @@ def _require_mask(channels, name, mask):
             f"The mask of {name!r} has other values than 0 and 1; "
             "pass 1 to keep a weight and 0 to remove it."
         )
-    gone = units[mask == 0] if mask.ndim == 1 else ()
-    reasons = {channels.why[unit] for unit in gone} - {None, "the output"}
-    if reasons and name not in channels.outputs:
+    if mask.ndim == 1 and name not in channels.outputs:
+        _require_free(channels, name, units[mask == 0])
+
+
+def _require_free(channels, name, units):
+    reasons = {channels.why[unit] for unit in units} - {None, "the output"}
+    if reasons:
+        shape = tuple(channels.kernels[name].shape)
         raise ValueError(
             f"Units of {name!r} have to stay: {min(reasons)} keeps all of "
             f"them. Pass a mask of weights, of shape {shape}."

@@ -84,7 +84,8 @@ def slider(explorer):
 def _relinked(match):
     """Links to notebooks lead to pages; other files are not on the site."""
     text, target = match.groups()
+    target, mark, section = target.partition("#")
     name = pathlib.Path(target)
     if name.suffix == ".ipynb":
-        return f"[{text}]({name.stem}.html)"
+        return f"[{text}]({name.stem}.html{mark}{section})"
     return match[0] if name.suffix == ".png" else text

@@ -5,8 +5,10 @@ The rows are kept by the process that asked for them, and not by its workers
 full or read-only costs one line of notice, no row.
 """
 
+import ast
 import contextlib
 import functools
+import hashlib
 import inspect
 import io
 import itertools
@@ -29,11 +31,12 @@ from helpers.engine.bars import progress
 HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
-    "compacting", "measuring", "deploying", "distilling", "engine/channels",
-    "engine/copying", "engine/endings", "engine/fast", "engine/holding",
-    "engine/readers", "engine/sparse_files", "engine/steps", "engine/tracing",
-    "workshop/experiments/common",
+    "compacting", "measuring", "deploying", "distilling", "repairing",
+    "scoring", "engine/channels", "engine/copying", "engine/endings",
+    "engine/fast", "engine/holding", "engine/readers", "engine/sparse_files",
+    "engine/steps", "engine/tracing", "workshop/experiments/common",
 )  # fmt: skip
+CODE = "# code: "
 # Workers whose parent was killed leave after as many seconds without work.
 WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}
 
@@ -59,15 +62,30 @@ def study(experiment, seeds, data, sample, num_workers, axes):
     return pd.DataFrame([row for path in runs for row in rows[path]])
 
 
-def write(table, path, command):
-    """Write a study as CSV, below the command and versions that made it."""
+def write(table, path, command, experiments=()):
+    """Write a study as CSV, below the command, versions and code it is from."""
     versions = (
         f"Python {platform.python_version()}, Keras {keras.__version__}, "
         f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
     )
     header = f"# made by: {command}\n# with: {versions}\n"
+    header += f"{CODE}{digest(experiments)}\n"
     with caching.whole(pathlib.Path(path)) as part:
         part.write_text(header + table.to_csv(index=False), encoding="utf-8")
+
+
+def is_of_this_code(path, experiments):
+    """Whether a study file was written by the code that there is now."""
+    if not pathlib.Path(path).is_file():
+        return False
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    return f"{CODE}{digest(experiments)}" in lines
+
+
+def digest(experiments):
+    """Of all code that decides a study; comments and docstrings do not."""
+    texts = repr([_code(experiment) for experiment in experiments])
+    return hashlib.sha256(texts.encode()).hexdigest()[:16]
 
 
 def _all_runs(experiment, seeds, data, source, axes):
@@ -88,10 +106,35 @@ def _all_runs(experiment, seeds, data, source, axes):
 
 
 def _code(experiment):
-    """All code that an experiment may reach."""
+    """All code that an experiment may reach, see `_meaning`."""
     own = inspect.getsource(inspect.getmodule(experiment))
     files = [HELPERS / f"{name}.py" for name in DECIDING]
-    return [own, *(path.read_text(encoding="utf-8") for path in files)]
+    texts = [own, *(path.read_text(encoding="utf-8") for path in files)]
+    return [_meaning(text) for text in texts]
+
+
+def _meaning(text):
+    """Each node of a module with its names and values, on any Python alike.
+
+    Comments are none, and texts that stand alone (docstrings) are left out.
+    """
+    nodes = list(ast.walk(ast.parse(text)))
+    alone = [n for n in nodes if isinstance(n, ast.Expr) and _is_text(n.value)]
+    left_out = {*map(id, alone), *(id(node.value) for node in alone)}
+    return [
+        (type(node).__name__, *map(repr, _values(node)))
+        for node in nodes
+        if id(node) not in left_out
+    ]
+
+
+def _is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _values(node):
+    plain = str | bytes | int | float
+    return [v for _, v in ast.iter_fields(node) if isinstance(v, plain)]
 
 
 def _kept(finished):

@@ -1,13 +1,24 @@
 """The experiments that `make study` runs, for the lines in the notebooks.
 
-python -m helpers.workshop.experiments          all, into notebooks/results
+python -m helpers.workshop.experiments          what is older than the code
 python -m helpers.workshop.experiments weights  only the one named
+python -m helpers.workshop.experiments --list   names what would be run
+
+Each file in notebooks/results says which code it is from.
 """
 
 import pathlib
 
 from helpers import datasets
-from helpers.workshop.experiments import blocks, cuts, rounds, tickets
+from helpers.workshop.experiments import (
+    blocks,
+    branches,
+    cuts,
+    repairs,
+    rounds,
+    thresholds,
+    tickets,
+)
 
 RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -66,6 +77,18 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "branching": [
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm", "random"],
+            "sparsity": [0.5, 0.7],
+        }),
+    ],
     "blocks": [
         (blocks.blocks, {"method": ["dense"], "left": [1]}),
         (blocks.blocks, {
@@ -78,9 +101,47 @@ STUDIES = {
         "student": ["cut", "new"],
         "taught": [False, True],
     })],
+    "thresholds": [(thresholds.stages, {
+        "seeds": range(50),
+        "data": ["synthetic"],
+        "threshold": [0.1],
+    })],
+    "repaired": [
+        (repairs.repair, {
+            "data": datasets.NAMES,
+            "network": ["small"],
+            "kind": ["weights"],
+            "sparsity": [0, 0.8, 0.9, 0.95, 0.98],
+        }),
+        (repairs.repair, {
+            "data": datasets.NAMES,
+            "network": ["small"],
+            "kind": ["units"],
+            "sparsity": [0.5, 0.8],
+        }),
+        (repairs.repair, {
+            "network": ["large"],
+            "kind": ["weights"],
+            "sparsity": [0, 0.9, 0.95, 0.98],
+        }),
+    ],
+    "budgets": [(repairs.budgets, {
+        "data": datasets.NAMES,
+        "budget": list(repairs.BUDGETS),
+        "score": list(repairs.SCORES),
+        "sparsity": [0.95],
+    })],
     "rewinding": [
         (tickets.rewinding, {"start_step": [0, 300]}),
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"blocks", "filters", "rewinding"}
+FULL_ONLY = {
+    "blocks",
+    "branching",
+    "budgets",
+    "filters",
+    "repaired",
+    "rewinding",
+    "thresholds",
+}
