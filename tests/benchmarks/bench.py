@@ -27,6 +27,7 @@ from worker import Worker
 from helpers import (
     compacting,
     datasets,
+    deploying,
     fitting,
     masking,
     measuring,
@@ -287,6 +288,44 @@ def compacted(model, split):
                     at_most=False,
                 )
             )
+    return rows
+
+
+def sparse_files(split):
+    """90 % of the weights gone in blocks, as LiteRT skips them: one thread.
+
+    Untrained, as wide as in notebook 12; at batch 1 and 100.
+    """
+    model = networks.mlp((1024, 1024, 512, 256))
+    kernels = pruning.prunable_kernels(model)
+    fours, sixteens = (
+        pruning.masked(model, masking.block_masks(kernels, 0.9, size))
+        for size in (4, 16)
+    )
+    dense = deploying.convert(model)
+    files = {
+        "1 x 4": deploying.convert(fours, sparse=True),
+        "1 x 16, int8": deploying.convert(
+            sixteens, "dynamic int8", sparse=True
+        ),
+    }
+    targets, rows = {"1 x 16, int8": (17, 9)}, []
+    for name, file in files.items():
+        smaller, faster = targets.get(name, (None, None))
+        work, against = f"LiteRT, 90 % gone in {name}", "the dense file"
+        rows.append(
+            row(f"{work}: times smaller", against, len(dense) / len(file),
+                smaller, at_most=False)
+        )  # fmt: skip
+        for images in (1, 100):
+            pair = {against: dense, name: file}
+            times = timing.latency(pair, split.x_test, images, "litert")
+            ends = ["speed_up", "speed_up_low", "speed_up_high"]
+            rows.append(
+                row(f"{work}, batch {images}: speed-up", against,
+                    tuple(map(float, times.loc[name, ends])),
+                    faster if images == 1 else None, at_most=False)
+            )  # fmt: skip
     return rows
 
 
@@ -592,6 +631,7 @@ GROUPS = {
     "fine_tuning": lambda: fine_tuning(*task())[0],
     "repair": lambda: repair(*task())[0],
     "compacted": lambda: compacted(*task()),
+    "sparse_files": lambda: sparse_files(task()[1]),
     "other_runtime": lambda: other_runtime(task()[0]),
     "importing": importing,
     "halves": halves,

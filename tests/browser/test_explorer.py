@@ -519,6 +519,24 @@ def test_smaller_studies(run):
     shown.wait_for("seeds 3 · studies that find it 1 of 30")
 
 
+@pytest.mark.deep
+def test_blocks(run):
+    shown = Shown(run("12_block_sparsity.ipynb", seconds=1200))
+    sizes = {}
+    for kind in ("float", "dynamic int8"):
+        shown.choose(kind)
+        shown.press("Home")
+        single = shown.wait_for("block size 1 ")
+        pictures = shown.pictures()
+        shown.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
+        text = shown.wait_for("block size 16")
+        assert "times faster" in text
+        sizes[kind] = [number_after("bytes", t) for t in (single, text)]
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+    assert 1.3 < sizes["float"][0] / sizes["float"][1] < 1.6
+    assert 3 < sizes["float"][1] / sizes["dynamic int8"][1] < 4
+
+
 def number_after(label, text):
     found = re.search(rf"{label} ([\d,]+)", text)
     return int(found[1].replace(",", ""))
