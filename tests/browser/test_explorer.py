@@ -462,6 +462,22 @@ def test_repair(run):
 
 
 @pytest.mark.deep
+def test_groups(run):
+    """A group loses as many units from each of its two layers."""
+    shown = Shown(run("11_branching_networks.ipynb", seconds=1200))
+    units = 3 * 16 + 3 * 32 + 3 * 64
+    for group, size in {"stem, conv_1b": 16, "conv_3b, skip_3": 64}.items():
+        shown.choose(group)
+        shown.press("Home")
+        text, pictures = shown.wait_for("share deleted 0.00"), shown.pictures()
+        assert number_after("units left", text) == units
+        shown.press("End")
+        text = shown.wait_for("share deleted 0.88")
+        assert number_after("units left", text) == units - 2 * size * 7 // 8
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+
+
+@pytest.mark.deep
 def test_rounds(run):
     shown = Shown(run("07_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
