@@ -23,6 +23,7 @@ run: $(VENV)/ready  ## execute the series, leave readable pages in build/
 
 site: $(VENV)/ready  ## pages whose sliders move without a kernel, in build/site/
 	$(BIN)/python -m helpers.workshop.building site $(NOTEBOOKS)
+	$(BIN)/python -m helpers.workshop.page $(NOTEBOOKS)
 
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache

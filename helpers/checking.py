@@ -171,7 +171,7 @@ def smallest_went(name, pruned, model):
         sizes = np.abs(_like(left, kernels.get(layer)))
         least = np.min(sizes[left != 0], initial=np.inf)
         larger += np.count_nonzero(sizes[left == 0] > least)
-    claim(f"{name}: no weight that went is above one left", larger, below=1)
+    claim(f"{name}: none that went is larger than one left", larger, below=1)
 
 
 @door(model=MODEL, to=MODEL)
@@ -180,14 +180,14 @@ def rewound(name, model, to):
     differ = 0
     for now, then in zip(model.get_weights(), to.get_weights(), strict=True):
         differ += np.count_nonzero((now != _like(now, then)) & (now != 0))
-    claim(f"{name}: no weight left is another than before", differ, below=1)
+    claim(f"{name}: no weight that is left has changed", differ, below=1)
 
 
 @door(tolerance=doors.FRACTION)
 def confirmed(name, said, again, tolerance=0.01):
     """Claim that two ways to one number agree, to this share of the larger."""
     gap = abs(said - again) / (max(abs(said), abs(again)) or 1)
-    text = f"{name}: two ways agree to {100 * tolerance:g} %"
+    text = f"{name}: two ways differ by less than {100 * tolerance:g} %"
     claim(text, gap, below=tolerance)
 
 
@@ -196,7 +196,7 @@ def as_many_left(name, model, other):
     """Claim that, to 1 %, as many weights are left that can do anything."""
     both = map(measuring.counts, map(compacting.compact, (model, other)))
     ratio = np.divide(*(counts["nonzeros"] for counts in both))
-    claim(f"{name}: as many weights are left", ratio, within=(0.99, 1.01))
+    claim(f"{name}: the ratio of weights left is 1", ratio, within=(0.99, 1.01))
 
 
 @door(model=MODEL, control=MODEL)
@@ -220,7 +220,7 @@ def blind_to_test(name, choose, split):
         labels = np.random.default_rng(seed).permutation(split.y_test)
         other = choose(dataclasses.replace(split, y_test=labels))
         changed += not np.array_equal(first, other)
-    claim(f"{name}: the same choice without test labels", changed, below=1)
+    claim(f"{name}: no choice changes with test labels", changed, below=1)
 
 
 @door(table=TABLE)
@@ -228,7 +228,7 @@ def over_seeds(name, table, by=()):
     """Claim that each group of `by` has a row per seed, of two or more."""
     groups = table.groupby(list(by) or np.zeros(len(table)))["seed"]
     share = (groups.nunique() - 1) / (groups.size() - 1)  # one row: NaN
-    claim(f"{name}: the spread is all over seeds", share, above=0.99)
+    claim(f"{name}: all of the spread is over seeds", share, above=0.99)
 
 
 @door(model=MODEL, x=doors.INPUTS)

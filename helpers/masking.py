@@ -36,6 +36,25 @@ def random_scores(kernels, seed):
     }
 
 
+@door(scores=FINITE)
+def lamp_scores(scores):
+    """Score each weight by its share of what its layer keeps down to it.
+
+    The square of a score over the sum of all squares in its layer that are
+    not smaller: with magnitudes that is LAMP (Lee et al., 2021). The best of
+    each layer gets 1, so that `global_masks` of these never empties one.
+    """
+
+    def shares(layer):
+        squares = np.square(layer, dtype=np.float64).ravel()
+        order = np.argsort(squares, kind="stable")
+        sums = np.cumsum(squares[order][::-1])[::-1]
+        squares[order] /= np.where(sums > 0, sums, 1)
+        return squares.reshape(np.shape(layer))
+
+    return {name: shares(layer) for name, layer in scores.items()}
+
+
 @door(kernels=FINITE)
 def unit_scores(kernels):
     """Score each unit by the L2 norm of its incoming weights, its column.
@@ -81,6 +100,43 @@ def global_masks(scores, sparsity):
         name: _refuse_empty(name, part.reshape(np.shape(s)), sparsity)
         for (name, s), part in zip(scores.items(), parts, strict=True)
     }
+
+
+@door(kernels=LAYERS, sparsity=SPARSITY)
+def erk_sparsities(kernels, sparsity):
+    """A sparsity for each layer, by its shape alone; a dict.
+
+    How many weights a layer keeps is proportional to the sum of its kernel's
+    lengths, inputs plus units, and not to their product (Erdős-Rényi-Kernel;
+    Evci et al., 2020). Where that is more than it has, it stays whole.
+    """
+    sizes = np.array([np.size(kernel) for kernel in kernels.values()])
+    lengths = np.array([sum(np.shape(kernel)) for kernel in kernels.values()])
+    whole, left = np.zeros(len(sizes), bool), (1 - sparsity) * sizes.sum()
+    for _ in sizes:
+        rest = left - sizes[whole].sum()
+        kept = lengths * rest / max(lengths[~whole].sum(), 1)
+        whole |= kept >= sizes
+    removed = np.where(whole, 0.0, 1 - kept / sizes)
+    return dict(zip(kernels, removed.tolist(), strict=True))
+
+
+@door(scores=FINITE)
+def budget_masks(scores, sparsities):
+    """As `layerwise_masks`, with a sparsity for each layer, by its name.
+
+    Raises:
+        ValueError: a layer without one, or that would lose its last weight.
+    """
+    if absent := sorted(scores.keys() - sparsities.keys()):
+        raise ValueError(
+            f"`sparsities` has one for each layer; got none for {absent}. "
+            "Pass e.g. `masking.erk_sparsities(kernels, 0.9)`."
+        )
+    masks = {}
+    for name, layer in scores.items():
+        masks |= layerwise_masks({name: layer}, sparsities[name])
+    return masks
 
 
 @door(scores=FINITE, threshold=LEVEL)
@@ -186,25 +242,12 @@ def _keep_highest(name, scores, sparsity, multiple_of=1):
     num_zeros = max(0, flat.size - -(-left // multiple_of) * multiple_of)
     mask = np.ones(flat.size, bool)
     if num_zeros:
-        cut = _nth_lowest(flat, num_zeros)
+        cut = np.partition(flat, num_zeros - 1)[num_zeros - 1]
         mask = flat > cut
         missing = flat.size - num_zeros - np.count_nonzero(mask)
         if missing:
             mask[np.flatnonzero(flat == cut)[-missing:]] = True
     return _refuse_empty(name, mask.reshape(scores.shape), sparsity)
-
-
-def _nth_lowest(flat, n):
-    """The n-th lowest score; searched for among few, which a sample tells."""
-    sample = np.sort(flat[:: flat.size // 10_000 + 1])
-    about = n * sample.size // flat.size + np.array([-300, 300])
-    low, high = sample[np.clip(about, 0, sample.size - 1)]
-    least = flat >= low
-    near = flat[least & (flat <= high)]
-    rank = n - 1 - flat.size + np.count_nonzero(least)
-    if not 0 <= rank < near.size:  # the sample misled
-        near, rank = flat, n - 1
-    return np.partition(near, rank)[rank]
 
 
 def _refuse_empty(name, mask, sparsity):

@@ -5,12 +5,13 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
 from helpers.engine import drawing
-from helpers.engine.doors import FINITE, door
+from helpers.engine.doors import ANY_MODEL, COUNT, FINITE, door
 
 TITLES = {
     "mnist": "digits (MNIST)",
@@ -153,6 +154,19 @@ def show_what_is_left(ax, of="weights"):
     ax.set_xlabel(f"{of} left")
 
 
+def claims(said):
+    """Numbers by (claim, name) as points, a panel of its own scale each."""
+    table = pd.DataFrame([(*place, number) for place, number in said.items()])
+    with _laid_out_by_seaborn():
+        drawn = sns.catplot(
+            table, x=1, y=2, col=0, kind="point", linestyle="none",
+            col_wrap=min(3, table[0].nunique()), sharex=False, sharey=False,
+            height=2.2, aspect=1.3, markersize=5,
+        )  # fmt: skip
+    drawn.set_titles("{col_name}").set_axis_labels("", "")
+    return drawn.axes_dict
+
+
 def networks(versions):
     """Small networks side by side, each above its kernels as matrices.
 
@@ -227,6 +241,17 @@ def maps(arrays, label, columns=4):
         ax.set_title(title)
     fig.colorbar(shown, ax=axes, label=label, shrink=0.8)
     return axes
+
+
+@door(model=ANY_MODEL, most=COUNT)
+def graph(model, most=40):
+    """A model's graph, layers that share their units in one colour.
+
+    In each box is their number; of more than `most` columns some are left out.
+    """
+    from helpers.engine import graphs, tracing  # imports TensorFlow
+
+    return graphs.draw(tracing.trace(model), most)
 
 
 def images(rows, titles=(), columns=10):

@@ -38,17 +38,19 @@ def baseline(dataset, seed=0, widths=networks.WIDTHS, **options):
         dataset: a name that `datasets.load` knows, or a `Split`.
         seed: decides the initial weights and the order of the images.
         widths: units of the hidden layers.
-        options: `num_steps` instead of 4,000; `build`, a function of `seed`,
-            such as `networks.lenet`, that makes another network.
+        options: `num_steps` instead of 4,000; `learning_rate`, at first,
+            instead of 1e-3; `build`, a function of `seed`, such as
+            `networks.lenet`, that makes another network.
     """
     return baseline_run(dataset, seed, widths, **options).model
 
 
 @door(dataset=DATASET, seed=doors.SEED, build=optional(doors.FUNCTION),
-      num_steps=optional(COUNT))  # fmt: skip
+      num_steps=optional(COUNT), learning_rate=doors.RATE)  # fmt: skip
 def baseline_run(
-    dataset, seed=0, widths=networks.WIDTHS, build=None, num_steps=None
-):
+    dataset, seed=0, widths=networks.WIDTHS, build=None, num_steps=None,
+    learning_rate=1e-3,
+):  # fmt: skip
     """As `baseline`, with the initial network and the history of training.
 
     Returns:
@@ -59,11 +61,14 @@ def baseline_run(
     inputs = split.x_train.shape[-1]
     build = build or functools.partial(networks.mlp, widths, inputs)
     initial, num_steps = build(seed=seed), split.steps(num_steps or NUM_STEPS)
-    folder = caching.cache_folder() / _key(initial, split, seed, num_steps)
+    recipe = {
+        "seed": seed, "num_steps": num_steps, "learning_rate": learning_rate,
+    }  # fmt: skip
+    folder = caching.cache_folder() / _key(initial, split, **recipe)
     with caching.one_at_a_time(folder):
         run = _read_run(folder, initial)
         if run is None:
-            run = _train(initial, split, seed, num_steps)
+            run = _train(initial, split, **recipe)
             _keep(run, folder)
     return run
 
@@ -159,15 +164,16 @@ def _round_row(number, model, split, measure):
     }
 
 
-def _key(initial, split, seed, num_steps):
+def _key(initial, split, seed, num_steps, learning_rate):
     """A folder name made from everything that decides the trained weights."""
+    rate = f"{learning_rate:g}" if learning_rate != 1e-3 else "1e-3"
     decides = {
         "network": initial.to_json(),
         "data": split.fingerprint,
         "steps": num_steps,
         "seed": seed,
         "versions": [keras.__version__, tf.__version__],
-        "recipe": "Adam 1e-3, cosine, batch 128",
+        "recipe": f"Adam {rate}, cosine, batch 128",
     }
     weights = [array.tobytes() for array in initial.get_weights()]
     content = b"".join([json.dumps(decides).encode(), *weights])
@@ -193,7 +199,7 @@ def _read_run(folder, initial):
         return None
 
 
-def _train(initial, split, seed, num_steps):
+def _train(initial, split, **recipe):
     trained, held_out = pruning.copy_of(initial), (split.x_val, split.y_val)
 
     def move(epoch, logs):
@@ -203,7 +209,7 @@ def _train(initial, split, seed, num_steps):
 
     with progress(range(NUM_EPOCHS), f"training on {split.name}") as bar:
         history = fit(
-            trained, split, num_steps, seed=seed, epochs=NUM_EPOCHS,
+            trained, split, **recipe, epochs=NUM_EPOCHS,
             validation_data=held_out,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=move)],
         ).history  # fmt: skip

@@ -446,8 +446,7 @@ for name, file in {"0 to 1": kinds["full int8"], "broken": wrong}.items():
 # [LiteRT's guide](https://ai.google.dev/edge/litert) lists what it can convert.
 # Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
-# Next: which of our differences survive other seeds, how do you run fifty, and
-# what should you use?
+# Next: which mistakes draw a nice plot and raise no error?
 
 # %% tags=["check"]
 explorer.visit()

@@ -10,8 +10,10 @@ import networks_of_all_kinds as kinds
 import numpy as np
 import pytest
 
-from helpers import compacting, pruning
+from helpers import compacting, measuring, plotting, pruning
+from helpers.engine import holding
 from helpers.engine.backend import keras
+from helpers.engine.tracing import trace
 
 NAMES = ["ResNet50", "MobileNetV2", "VGG16"]
 OTHERS = [
@@ -64,11 +66,14 @@ def lively(model, kept=1.0):
     return model
 
 
-@pytest.mark.filterwarnings("ignore:left out")
-@pytest.mark.parametrize(
+EVERY = pytest.mark.parametrize(
     "name",
     [*NAMES, *(pytest.param(name, marks=pytest.mark.deep) for name in OTHERS)],
 )
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@EVERY
 def test_any_share_of_each_group_is_cut_exactly(name):
     model = network(name)
     x, size = kinds.rows(model, 2), model.count_params()
@@ -82,3 +87,28 @@ def test_any_share_of_each_group_is_cut_exactly(name):
         assert gap <= 1e-10 * largest
         assert small.count_params() < size
         size = small.count_params()
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@EVERY
+def test_groups_are_listed_drawn_and_cut_to_multiples(name):
+    side = SIDES.get(name, 64)
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(side, side, 3)
+    )
+    table, families = measuring.groups(model), trace(model).families()
+    assert list(table.index) == list(families)
+    assert table["parameters"].sum() <= model.count_params()
+    assert table["MACs"].sum() <= measuring.counts(model)["macs"]
+    ax = plotting.graph(model)
+    assert ax.get_xlim()[1] < 14
+    assert len(ax.texts) >= 20
+    pruned = pruning.prune_units(model, {table.index[0]: 0.4}, multiple_of=8)
+    gone = pruning.deleted_units(pruned)
+    assert sorted(gone) == sorted(table.index[0].split(", "))
+    pruned = pruning.prune_units(model, 0.4, multiple_of=8)
+    gone = holding.deleted(trace(pruned))
+    for units in trace(pruned).families().values():
+        left = np.count_nonzero(~gone[units])
+        least = len(units) - round(0.4 * len(units))
+        assert left == min(len(units), -(-least // 8) * 8)

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from helpers import (
+    deploying,
     distilling,
     fitting,
+    measuring,
     networks,
     pruning,
     studying,
@@ -19,6 +21,8 @@ from helpers import (
 from helpers.workshop import experiments, running
 from helpers.workshop.experiments import (
     __main__,
+    blocks,
+    branches,
     common,
     cuts,
     rounds,
@@ -26,6 +30,7 @@ from helpers.workshop.experiments import (
 )
 
 TRAINED = {}
+SIZES = {"lenet": ((4, 8), (12,)), "resnet": ((4, 8),)}
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +42,10 @@ def quick(monkeypatch):
         return fitting.fit(model, split, min(num_steps, 4 * epochs), **options)
 
     def baseline(split, seed, widths=networks.WIDTHS, build=None, **options):
-        shape = "lenet" if build else tuple(width // 10 for width in widths)
+        shape = build.__name__ if build else tuple(n // 10 for n in widths)
         if (seed, shape) not in TRAINED:
-            if build is networks.lenet:
-                model = build((4, 8), (12,), seed=seed)
+            if build:
+                model = build(*SIZES[shape], seed=seed)
             else:
                 model = networks.mlp(shape, seed=seed)
             fitting.fit(model, split, 20, seed=seed)
@@ -107,7 +112,8 @@ def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
 @pytest.mark.parametrize(
     "experiment",
     [cuts.weights, cuts.units, cuts.recovery,
-     rounds.equal_steps, cuts.filters, cuts.distilled],
+     rounds.equal_steps, cuts.filters, branches.branching, cuts.distilled,
+     blocks.blocks],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
     with pytest.raises(ValueError, match=r"is one of .*; got 'layrwise'"):
@@ -147,6 +153,67 @@ def test_filters_go_by_each_method_at_the_same_cost(split, monkeypatch):
     assert dense["accuracy"] == dense["before_accuracy"]
     chosen = {row["val_accuracy"] for row in rows.values()}
     assert len(chosen) == 3  # each chose other filters
+
+
+def test_groups_go_by_each_method_at_the_same_cost(split, monkeypatch):
+    """And the control is trained as long, at the same rate."""
+    calls = []
+
+    def fine_tune(model, split, *arguments, **options):
+        calls.append((arguments, options, model.get_layer("conv_2a").kernel))
+        return model
+
+    monkeypatch.setattr(training, "fine_tune", fine_tune)
+    dense = branches.branching(split, 1, "dense", 0)
+    methods = "norm", "norm, repaired", "random, repaired"
+    rows = [branches.branching(split, 1, method, 0.5) for method in methods]
+    recipe = (60,), {"learning_rate": 3e-3, "seed": 1}
+    assert [call[:2] for call in calls] == [recipe] * 4
+    kernels = [call[2].numpy() for call in calls[1:]]
+    for one, other in itertools.combinations(kernels, 2):
+        assert not np.array_equal(one, other)
+    stem, first = 9 * 2 * 28**2, 2 * 9 * 4 * 14**2
+    second = (9 * 2 + 9 * 4 + 2) * 4 * 7**2 + 4 * 10
+    assert {row["macs"] for row in rows} == {stem + first + second}
+    assert dense["macs"] > 3 * rows[0]["macs"]
+    assert dense["accuracy"] == dense["before_accuracy"]
+
+
+def test_as_many_weights_are_left_in_blocks_of_each_size(split, monkeypatch):
+    """And each is deployed as the file that skips its zeros."""
+    monkeypatch.setattr(blocks, "WIDTHS", (640, 480, 320, 160))
+    files, convert = {}, deploying.convert
+
+    def kept(model, kind, sparse):
+        files[method, kind] = convert(model, kind, sparse=sparse), sparse
+        return files[method, kind][0]
+
+    monkeypatch.setattr(deploying, "convert", kept)
+    rows = {}
+    for method in ("dense", *blocks.SIZES):
+        rows[method] = blocks.blocks(split, 0, method, 0.2)
+    sparse = {place: chosen for place, (_, chosen) in files.items()}
+    assert sparse == {
+        ("dense", "float"): False, ("dense", "dynamic int8"): False,
+        ("weights", "float"): True, ("1 × 4", "float"): True,
+        ("1 × 16", "dynamic int8"): True,
+    }  # fmt: skip
+    left = [rows[method][0]["nonzeros"] for method in blocks.SIZES]
+    assert max(left) - min(left) <= 16
+    assert max(left) < 0.25 * rows["dense"][0]["nonzeros"]
+    sizes = [rows[method][0]["bytes"] for method in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    row = rows["1 × 16"][0]
+    file, _ = files["1 × 16", "dynamic int8"]
+    said = measuring.accuracy(file, split.x_test, split.y_test)
+    assert row["file_accuracy"] == said
+
+
+@pytest.mark.parametrize("left", blocks.UNITS_GONE)
+def test_units_that_are_left_have_as_many_weights(left):
+    small = common.cut(networks.mlp(blocks.WIDTHS), blocks.UNITS_GONE[left])
+    weights = sum(nonzeros(small).values())
+    assert weights == pytest.approx(left * 2_506_752, rel=0.01)
 
 
 @pytest.mark.parametrize("student", ["cut", "new"])

@@ -462,3 +462,77 @@ def test_masking_and_plotting_import_without_tensorflow():
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Budgets
+
+
+def lamp_by_hand(layer):
+    """Lee et al.'s formula, weight by weight; no two are equal."""
+    squares = np.square(layer, dtype=float)
+    return [w / squares[squares >= w].sum() for w in squares.ravel()]
+
+
+@given(layers())
+def test_lamp_keeps_the_order_and_gives_each_layer_s_best_one(scores):
+    for name, found in masking.lamp_scores(scores).items():
+        flat = np.ravel(scores[name]).astype(float)
+        order = np.argsort(flat**2, kind="stable")
+        assert found.shape == np.shape(scores[name])
+        assert np.all(np.diff(found.ravel()[order]) >= 0)
+        assert found.max() == pytest.approx(1.0 if flat.any() else 0.0)
+
+
+def test_lamp_by_hand():
+    layers = {
+        "a": np.array([[3, -1], [2, 0.5]]),
+        "b": np.random.default_rng(0).normal(size=(4, 3, 2)),
+    }
+    for name, found in masking.lamp_scores(layers).items():
+        np.testing.assert_allclose(found.ravel(), lamp_by_hand(layers[name]))
+
+
+def test_lamp_does_not_care_how_large_a_layer_s_weights_are():
+    scores = {"a": np.arange(1.0, 7), "b": np.arange(2.0, 9) ** 2}
+    larger = {"a": 1000 * scores["a"], "b": scores["b"]}
+    one, other = map(masking.lamp_scores, (scores, larger))
+    np.testing.assert_allclose(one["a"], other["a"])
+
+
+SHAPES = {"a": (784, 300), "b": (300, 100), "c": (3, 3, 8, 16), "d": (5, 2)}
+
+
+@pytest.mark.parametrize("sparsity", [0, 0.3, 0.5, 0.8, 0.95, 0.999])
+def test_erk_keeps_as_many_weights_as_were_asked_for(sparsity):
+    kernels = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    found = masking.erk_sparsities(kernels, sparsity)
+    kept = {name: (1 - s) * kernels[name].size for name, s in found.items()}
+    total = sum(kernel.size for kernel in kernels.values())
+    assert sum(kept.values()) == pytest.approx((1 - sparsity) * total)
+    assert all(0 <= s < 1 for s in found.values())
+    per_length = [
+        kept[name] / sum(shape)
+        for name, shape in SHAPES.items()
+        if found[name] > 0
+    ]
+    assert per_length == pytest.approx(per_length[:1] * len(per_length))
+
+
+def test_erk_leaves_narrow_layers_whole():
+    kernels = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    assert masking.erk_sparsities(kernels, 0.9)["d"] == 0
+    assert masking.erk_sparsities(kernels, 0.5)["a"] > 0.5
+
+
+def test_a_budget_is_kept_by_each_layer():
+    scores = {"a": np.arange(20.0), "b": np.arange(10.0).reshape(5, 2)}
+    masks = masking.budget_masks(scores, {"a": 0.75, "b": 0})
+    assert masks["a"].tolist() == [0] * 15 + [1] * 5
+    assert masks["b"].all()
+
+
+def test_a_layer_without_a_budget_is_refused():
+    with pytest.raises(ValueError, match=r"got none for \['b'\]"):
+        masking.budget_masks({"a": np.ones(3), "b": np.ones(3)}, {"a": 0.5})
+    with pytest.raises(ValueError, match=r"in \[0, 1\); got 1"):
+        masking.budget_masks({"a": np.ones(3)}, {"a": 1})

@@ -331,6 +331,16 @@ def test_another_network_is_built_from_the_seed_and_cached(split, monkeypatch):
     assert same(again, run.model)
 
 
+def test_a_baseline_learns_at_the_rate_that_is_asked(split):
+    runs = [
+        training.baseline(split, widths=(8,), num_steps=50, learning_rate=rate)
+        for rate in (1e-6, 1e-2)
+    ]
+    start = networks.mlp((8,)).get_weights()[0]
+    moved = [np.abs(run.get_weights()[0] - start).max() for run in runs]
+    assert moved[0] < 1e-3 < moved[1]
+
+
 @pytest.mark.usefixtures("instant_training")
 def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     fewer = dataclasses.replace(split, x_val=split.x_val[:-1])
@@ -341,9 +351,11 @@ def test_whatever_decides_the_weights_has_a_run_of_its_own(split, monkeypatch):
     training.baseline(split)
     training.baseline(split, widths=(17, 8))
     training.baseline(split, num_steps=30)
+    training.baseline(split, learning_rate=1e-3)  # as it is
+    training.baseline(split, learning_rate=2e-3)
     training.baseline(split, build=networks.lenet)
     training.baseline(split, build=shifted)
-    assert len(cached_folders()) == 9
+    assert len(cached_folders()) == 10
 
 
 # A damaged cache

@@ -447,6 +447,37 @@ def test_filters(run):
 
 
 @pytest.mark.deep
+def test_repair(run):
+    shown = Shown(run("09_repair_without_training.ipynb"))
+    right, pictures = [], []
+    for method in ("pruned", "repaired"):
+        shown.choose(method)
+        shown.press("End", "ArrowLeft", "ArrowLeft")
+        text = shown.wait_for("sparsity 0.95")
+        assert number_after("weights left", text) == 265_200 * 5 // 100
+        right.append(float(re.search(r"accuracy ([\d.]+)", text)[1]))
+        pictures.append(shown.pictures())
+    assert right[1] > right[0] + 5
+    assert all(map(bytes.__ne__, *pictures))
+
+
+@pytest.mark.deep
+def test_groups(run):
+    """A group loses as many units from each of its two layers."""
+    shown = Shown(run("11_branching_networks.ipynb", seconds=1200))
+    units = 3 * 16 + 3 * 32 + 3 * 64
+    for group, size in {"stem, conv_1b": 16, "conv_3b, skip_3": 64}.items():
+        shown.choose(group)
+        shown.press("Home")
+        text, pictures = shown.wait_for("share deleted 0.00"), shown.pictures()
+        assert number_after("units left", text) == units
+        shown.press("End")
+        text = shown.wait_for("share deleted 0.88")
+        assert number_after("units left", text) == units - 2 * size * 7 // 8
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+
+
+@pytest.mark.deep
 def test_rounds(run):
     shown = Shown(run("07_synaptic_pruning.ipynb"))
     for fraction in ("0.50", "0.20"):
@@ -476,6 +507,22 @@ def test_files(run):
 
 
 @pytest.mark.deep
+def test_masks_that_come_too_seldom(run):
+    shown = Shown(run("14_silent_bugs.ipynb", seconds=1200))
+    left = {}
+    for name in ("as it ends", "masked again"):
+        shown.choose(name)
+        shown.press("Home")
+        for place in ("2", "5"):
+            shown.press("ArrowRight")
+            text = shown.wait_for(f"masked every {place}")
+            left[name, place] = number_after("weights left", text)
+    pruned = round(0.1 * 100_352) + round(0.1 * 8_192)
+    assert {left["masked again", place] for place in "25"} == {pruned}
+    assert all(left["as it ends", place] > 5 * pruned for place in "25")
+
+
+@pytest.mark.deep
 def test_smaller_studies(run):
     shown = Shown(run("15_what_is_real.ipynb", seconds=1200), pictures=1)
     shown.wait_for("seeds 6 · studies that find it 15 of 30")
@@ -486,6 +533,24 @@ def test_smaller_studies(run):
     shown.choose("pruned − before")
     shown.press("Home")
     shown.wait_for("seeds 3 · studies that find it 1 of 30")
+
+
+@pytest.mark.deep
+def test_blocks(run):
+    shown = Shown(run("12_block_sparsity.ipynb", seconds=1200))
+    sizes = {}
+    for kind in ("float", "dynamic int8"):
+        shown.choose(kind)
+        shown.press("Home")
+        single = shown.wait_for("block size 1 ")
+        pictures = shown.pictures()
+        shown.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
+        text = shown.wait_for("block size 16")
+        assert "times faster" in text
+        sizes[kind] = [number_after("bytes", t) for t in (single, text)]
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+    assert 1.3 < sizes["float"][0] / sizes["float"][1] < 1.6
+    assert 3 < sizes["float"][1] / sizes["dynamic int8"][1] < 4
 
 
 def number_after(label, text):

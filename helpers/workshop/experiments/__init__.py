@@ -10,7 +10,15 @@ Each file in notebooks/results says which code it is from.
 import pathlib
 
 from helpers import datasets
-from helpers.workshop.experiments import cuts, rounds, thresholds, tickets
+from helpers.workshop.experiments import (
+    blocks,
+    branches,
+    cuts,
+    repairs,
+    rounds,
+    thresholds,
+    tickets,
+)
 
 RESULTS = pathlib.Path(__file__).parents[3] / "notebooks" / "results"
 SEEDS = range(6)  # 0 is the seed of the notebooks' own runs
@@ -69,6 +77,30 @@ STUDIES = {
             "sparsity": [0.5, 0.75],
         }),
     ],
+    "branching": [
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["dense"],
+            "sparsity": [0],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm", "norm, repaired", "random, repaired"],
+            "sparsity": [0.5],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm, repaired"],
+            "sparsity": [0.7],
+        }),
+    ],
+    "blocks": [
+        (blocks.blocks, {"method": ["dense"], "left": [1]}),
+        (blocks.blocks, {
+            "method": ["weights", "1 × 4", "1 × 16", "units"],
+            "left": [0.2, 0.15, 0.1],
+        }),
+    ],
     "distilled": [(cuts.distilled, {
         "data": datasets.NAMES,
         "student": ["cut", "new"],
@@ -79,9 +111,42 @@ STUDIES = {
         "data": ["synthetic"],
         "threshold": [0.1],
     })],
+    "repaired": [
+        (repairs.repair, {
+            "data": datasets.NAMES,
+            "network": ["small"],
+            "kind": ["weights"],
+            "sparsity": [0, 0.8, 0.9, 0.95, 0.98],
+        }),
+        (repairs.repair, {
+            "data": datasets.NAMES,
+            "network": ["small"],
+            "kind": ["units"],
+            "sparsity": [0.5, 0.8],
+        }),
+        (repairs.repair, {
+            "network": ["large"],
+            "kind": ["weights"],
+            "sparsity": [0, 0.9, 0.95, 0.98],
+        }),
+    ],
+    "budgets": [(repairs.budgets, {
+        "data": datasets.NAMES,
+        "budget": list(repairs.BUDGETS),
+        "score": list(repairs.SCORES),
+        "sparsity": [0.95],
+    })],
     "rewinding": [
         (tickets.rewinding, {"start_step": [0, 300]}),
         (tickets.random_tickets, {"round": [3, 5, 7, 9]}),
     ],
 }  # fmt: skip
-FULL_ONLY = {"filters", "rewinding", "thresholds"}
+FULL_ONLY = {
+    "blocks",
+    "branching",
+    "budgets",
+    "filters",
+    "repaired",
+    "rewinding",
+    "thresholds",
+}
