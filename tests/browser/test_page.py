@@ -3,6 +3,7 @@
 import functools
 import http.server
 import itertools
+import os
 import pathlib
 import re
 import threading
@@ -194,9 +195,8 @@ def test_the_time_is_measured_and_falls_with_the_weights(visit):
     shown.move("weights", 15)
     shown.page.locator("#faster:not(:empty)").wait_for()
     assert re.fullmatch(r"[\d.]+ ms", shown.text("time"))
-    times, whole = re.fullmatch(
-        r"([\d.]+) times faster than the whole \(([\d.]+) ms\)",
-        shown.text("faster"),
+    whole, times = re.fullmatch(
+        r"whole: ([\d.]+) ms, ([\d.]+) times as long", shown.text("faster")
     ).groups()
     assert float(times) > 2
     ratio = float(whole) / float(shown.text("time")[:-3])
@@ -205,6 +205,8 @@ def test_the_time_is_measured_and_falls_with_the_weights(visit):
 
 def test_a_move_is_shown_within_a_tenth_of_a_second(visit):
     """From key press to the end of its drawing, on the page's clock."""
+    if os.getloadavg()[0] > 2 * os.cpu_count():
+        pytest.skip("times say nothing on a machine that is busy")
     shown = visit()
     shown.page.evaluate(WATCH)
     shown.slider.focus()
