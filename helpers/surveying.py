@@ -11,7 +11,8 @@ from statsmodels.stats.multitest import multipletests
 from helpers import studying
 
 MARKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points
-STORED = ["nothing masked", "masked", "int8"]
+STORED = ["nothing masked", "masked", "LiteRT file"]
+OF_FILES = {"int8_accuracy": "file_accuracy", "int8_bytes": "bytes"}
 MEASURED = (  # what settings do not end in
     "seed", "source", "accuracy", "loss", "early_stop", "parameters",
     "nonzeros", "macs", "bytes", "seconds",
@@ -126,12 +127,13 @@ def networks(studies, folder="results"):
 
     Returns:
         DataFrame: what the studies measured, by `network` and the settings;
-        how it is `stored`, and its `kB`: of floats those that are not zero,
-        of "int8" the file.
+        how it is `stored`, and its `kB`: of a LiteRT file all, of others
+        the floats that are not zero.
     """
     parts = {}
     for study, network in studies.items():
         rows = studying.read(pathlib.Path(folder) / f"{study}.csv")
+        rows = rows.rename(columns=OF_FILES)
         by = [name for name in rows if not name.endswith(MEASURED)]
         parts[network, study] = rows.groupby(by).mean(numeric_only=True)
         parts[network, study] = parts[network, study].reset_index()
@@ -139,11 +141,11 @@ def networks(studies, folder="results"):
     whole = every["nonzeros"] > 0.98 * every["parameters"]
     every["stored"] = np.where(whole, *STORED[:2])
     every["kB"] = every["nonzeros"] * 4 / 1000
-    if "int8_bytes" in every:
-        int8 = every.dropna(subset="int8_bytes").assign(stored=STORED[2])
-        int8["accuracy"] = int8["int8_accuracy"]
-        int8["kB"] = int8["int8_bytes"] / 1000
-        every = pd.concat([every, int8], ignore_index=True)
+    if "bytes" in every:
+        files = every.dropna(subset="bytes").assign(stored=STORED[2])
+        files["accuracy"] = files["file_accuracy"]
+        files["kB"] = files["bytes"] / 1000
+        every = pd.concat([every, files], ignore_index=True)
     return every.assign(stored=pd.Categorical(every["stored"], STORED))
 
 
