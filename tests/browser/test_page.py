@@ -315,6 +315,7 @@ def test_it_is_small_and_fits_a_phone(visit, built):
     shown = visit(375)
     shown.draw(*SEVEN)
     shown.move("neurons", 8)
+    shown.page.locator("#faster:not(:empty)").wait_for()
     fits = "document.documentElement.scrollWidth <= 375"
     assert shown.page.evaluate(fits)
     for control in shown.page.locator("input, button, canvas").all():
