@@ -165,13 +165,13 @@ def test_groups_go_by_each_method_at_the_same_cost(split, monkeypatch):
 
     monkeypatch.setattr(training, "fine_tune", fine_tune)
     dense = branches.branching(split, 1, "dense", 0)
-    rows = [
-        branches.branching(split, 1, method, 0.5)
-        for method in ("norm", "random")
-    ]
+    methods = "norm", "norm, repaired", "random, repaired"
+    rows = [branches.branching(split, 1, method, 0.5) for method in methods]
     recipe = (60,), {"learning_rate": 3e-3, "seed": 1}
-    assert [call[:2] for call in calls] == [recipe] * 3
-    assert not np.array_equal(calls[1][2], calls[2][2])
+    assert [call[:2] for call in calls] == [recipe] * 4
+    kernels = [call[2].numpy() for call in calls[1:]]
+    for one, other in itertools.combinations(kernels, 2):
+        assert not np.array_equal(one, other)
     stem, first = 9 * 2 * 28**2, 2 * 9 * 4 * 14**2
     second = (9 * 2 + 9 * 4 + 2) * 4 * 7**2 + 4 * 10
     assert {row["macs"] for row in rows} == {stem + first + second}

@@ -33,6 +33,7 @@ from helpers import (
     measuring,
     networks,
     pruning,
+    repairing,
     sliders,
     studying,
     timing,
@@ -364,6 +365,26 @@ def compaction(model, split):
     return [row("compaction at 80 %", forward, value, 1.0)], turns
 
 
+def repair(model, split):
+    """Least squares on 5,000 images: against 300 and 500 steps of training."""
+    pruned, images = pruning.prune_weights(model, 0.95), split.x_train[:5000]
+    calls = {
+        "repair": lambda: repairing.least_squares(model, pruned, images),
+        **{
+            f"{steps} steps": lambda n=steps: training.fine_tune(
+                pruned, split, n
+            )
+            for steps in (300, 500)
+        },
+    }
+    turns = timing.time_in_turns(calls, repeats=6, warm_up=1, calls_per_turn=1)
+    work = f"repair at 95 %, {len(images):,} images"
+    return [
+        row(work, f"{steps} steps", ratio(turns, "repair", f"{steps} steps"), t)
+        for steps, t in ((300, None), (500, 1.0))
+    ], turns
+
+
 def importing():
     """`helpers.masking` in a fresh interpreter, without TensorFlow."""
     code = (
@@ -608,6 +629,7 @@ GROUPS = {
     "slider": lambda: slider(*task())[0],
     "compaction": lambda: compaction(*task())[0],
     "fine_tuning": lambda: fine_tuning(*task())[0],
+    "repair": lambda: repair(*task())[0],
     "compacted": lambda: compacted(*task()),
     "sparse_files": lambda: sparse_files(task()[1]),
     "other_runtime": lambda: other_runtime(task()[0]),

@@ -85,8 +85,13 @@ STUDIES = {
         }),
         (branches.branching, {
             "data": ["fashion_mnist"],
-            "method": ["norm", "random"],
-            "sparsity": [0.5, 0.7],
+            "method": ["norm", "norm, repaired", "random, repaired"],
+            "sparsity": [0.5],
+        }),
+        (branches.branching, {
+            "data": ["fashion_mnist"],
+            "method": ["norm, repaired"],
+            "sparsity": [0.7],
         }),
     ],
     "blocks": [

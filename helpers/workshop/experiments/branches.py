@@ -1,13 +1,21 @@
 """Pruned by groups: a network whose layers are added to others."""
 
-from helpers import compacting, masking, measuring, networks, pruning, training
+from helpers import (
+    compacting,
+    masking,
+    measuring,
+    networks,
+    pruning,
+    repairing,
+    training,
+)
 from helpers.engine.doors import door, one_of
 from helpers.workshop.experiments import common
 
 RECIPE = {"num_steps": 800, "learning_rate": 3e-3}
 
 
-@door(method=one_of("dense", "norm", "random"))
+@door(method=one_of("dense", "norm", "norm, repaired", "random, repaired"))
 def branching(split, seed, method, sparsity):
     """Notebook 11: a share of each group pruned, cut out, 300 steps more.
 
@@ -15,9 +23,12 @@ def branching(split, seed, method, sparsity):
     """
     model = common.baseline(split, seed, build=networks.resnet, **RECIPE)
     scores = pruning.unit_scores(model)
-    if method == "random":
+    if method.startswith("random"):
         scores = masking.random_scores(scores, seed)
     pruned = pruning.prune_units(model, sparsity, scores=scores)
+    if method.endswith("repaired"):
+        images = split.x_train[:500]
+        pruned = repairing.least_squares(model, pruned, images)
     small, rate = compacting.compact(pruned), RECIPE["learning_rate"]
     tuned = training.fine_tune(
         small, split, split.steps(300), learning_rate=rate, seed=seed
