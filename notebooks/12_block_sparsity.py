@@ -147,7 +147,7 @@ tuned = {name: training.fine_tune(network, split, split.steps(500))
 measuring.left_in(tuned["units"])
 
 # %% [markdown]
-# How much may go? Four seeds have been through this, also with 20 % and 10 %
+# How much may go? Six seeds have been through this, also with 20 % and 10 %
 # of the weights left. Each dot is one seed: the validation accuracy minus that
 # of the dense control. "Weights" are blocks of one. *Which will do best, and
 # which worst?*
@@ -168,8 +168,8 @@ print((100 * studying.paired(*compared)["mean"]).unstack().round(2))
 
 # %% [markdown]
 # With 20 % or 15 % left, none of them ends far from its control; blocks of 16
-# are 0.09 points below it at 15 %. With 10 % left they lose 0.29 points, fewer
-# neurons lose 0.20, and single weights nothing. We choose 15 %, to be on the
+# are 0.10 points below it at 15 %. With 10 % left they lose 0.33 points, fewer
+# neurons lose 0.18, and single weights nothing. We choose 15 %, to be on the
 # safe side. Now the test set may be used: this is what those networks lose as
 # *files*, in floats or in int8, against the file of their dense control.
 
@@ -180,10 +180,10 @@ lost = studying.paired(chosen, "file_accuracy", "file", "dense, float")
 print(100 * lost[["mean", "low", "high"]])
 
 # %% [markdown]
-# In blocks of 16 and int8 the file ends 0.08 points below its control, with an
-# interval from 0.23 below to 0.07 above. That is within our half point. Int8 by
+# In blocks of 16 and int8 the file ends 0.07 points below its control, with an
+# interval from 0.15 below to 0.02 above. That is within our half point. Int8 by
 # itself costs nothing: the dense files agree. Whether blocks or fewer neurons
-# lose more, four seeds cannot tell.
+# lose more, six seeds cannot tell.
 #
 # ## Write the files
 #
@@ -257,13 +257,13 @@ checking.claim("units, int8: smaller still, and faster",
 # Each dot is how many times better a file is than the dense one in floats; grey
 # lines are 95 % intervals. Read it from the top:
 #
-# - **dense, int8** has no zeros, and is already several times faster;
-# - **weights** are smaller and no faster;
-# - **1 × 4** is faster for one image, but not for 100;
-# - **1 × 16, int8** reaches both targets with all its neurons: it is more than
+# - *dense, int8* has no zeros, and is already several times faster;
+# - *weights* are smaller and no faster;
+# - *1 × 4* is faster for one image, but not for 100;
+# - *1 × 16, int8* reaches both targets with all its neurons: it is more than
 #   nine times faster for one image. A good part of that is due to int8, and for
 #   100 images the *dense* int8 file is far faster than the blocks are;
-# - **units** win. With as many weights left, the file with fewer neurons is
+# - *units* win. With as many weights left, the file with fewer neurons is
 #   smaller and faster, for one image and for 100, and about as accurate.
 #
 # For one image, most of the work is to fetch the weights, and fewer bytes are
@@ -429,8 +429,8 @@ except ValueError as error:
 # - that zeros make a network faster only where a runtime skips them: in LiteRT
 #   blocks of 4 in floats and of 16 in int8, along the inputs of a unit;
 # - no neuron removed, 15 % of the weights left in blocks of 16, and int8: a
-#   file 22.0 times smaller, over nine times faster for one image, and 0.08
-#   points less accurate (four seeds, 0.23 below to 0.07 above);
+#   file 22.0 times smaller, over nine times faster for one image, and 0.07
+#   points less accurate (six seeds, 0.15 below to 0.02 above);
 # - that removing neurons instead is smaller and faster still, and that for 100
 #   images at a time a dense int8 file beats all blocks;
 # - a file that guesses, without an error, when it is opened as usual.
@@ -443,7 +443,8 @@ except ValueError as error:
 # skip zeros are those of [Elsen et al., 2020](https://arxiv.org/abs/1911.09723).
 # Blocks and their accuracy were studied by [Narang et al.,
 # 2017](https://arxiv.org/abs/1711.02782). Repairing weights before retraining,
-# as notebook 9 does, was not tried on these blocks.
+# as notebook 9 does, was not tried on these blocks. Terms in bold are in the
+# [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: what do pruning, int8 and a teacher give together?
 

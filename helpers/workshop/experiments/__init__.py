@@ -95,13 +95,8 @@ STUDIES = {
         }),
     ],
     "blocks": [
+        (blocks.blocks, {"method": ["dense"], "left": [1]}),
         (blocks.blocks, {
-            "seeds": range(4),
-            "method": ["dense"],
-            "left": [1],
-        }),
-        (blocks.blocks, {
-            "seeds": range(4),
             "method": ["weights", "1 × 4", "1 × 16", "units"],
             "left": [0.2, 0.15, 0.1],
         }),
