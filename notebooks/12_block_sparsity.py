@@ -114,7 +114,7 @@ model = training.baseline(split, widths=(1024, 1024, 512, 256))
 kernels, sizes = pruning.prunable_kernels(model), (1, 2, 4, 8, 16, 32)
 masks = {size: masking.block_masks(kernels, 0.85, size, masking.global_masks)
          for size in sizes}
-{size: sum(masking.zero_counts(masks[size]).values()) for size in sizes}
+{size: round(masking.sparsity_of(masks[size]), 2) for size in sizes}
 
 # %% tags=["nbval-ignore-output"]
 corners = {size: masks[size]["hidden_2"][:64, :64] for size in sizes}
