@@ -546,8 +546,10 @@ checking.same_outputs("a broken network", model, held, split.x_val[:9])
 # 2021](https://arxiv.org/abs/2103.03098), and how test data leaks into results
 # in many sciences by [Kapoor and Narayanan,
 # 2022](https://arxiv.org/abs/2207.07048).
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
-# This is the last notebook for now. The next network to check is your own.
+# Next: which of our differences survive other seeds, how do you run fifty, and
+# what should you use?
 
 # %% tags=["check"]
 explorer.visit()

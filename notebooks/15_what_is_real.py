@@ -87,7 +87,7 @@ first = found.index.get_level_values("notebook").astype(int) < 5
 lines = found.droplevel("notebook").rename(
     lambda place: place.replace(", as many left", ""), level="place")
 axes = surveying.forest([lines[first], lines[~first]])
-print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T.to_string())
+print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T)
 
 # %% [markdown]
 # Blue survives: 38 of 105. (The axis is linear between −1 and 1 and logarithmic
@@ -95,13 +95,13 @@ print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T.to_string(
 # cost even after retraining, what a random choice loses, what the gradual
 # schedule gains with 2 % of the weights left, what luck is worth to a ticket.
 #
-# What does not survive? Each gain of a retrained network *over* its dense
-# control, in notebooks 4 and 8. The teacher. The later rewinding. And nearly
-# all of notebooks 2 and 3, where networks that are not retrained fall off their
-# cliff, each seed at a place of its own. Grey does not mean zero; it means that
-# six seeds cannot carry it through a hundred tests. A notebook that asks eight
-# questions is right to correct for eight. But if you read the whole series and
-# keep the most striking differences in mind, this is your family.
+# What does not? No gain of a retrained network *over* its dense control does
+# (notebooks 4 and 8), nor does the teacher's, the later rewinding's, or nearly
+# any difference of notebooks 2 and 3: networks that are not retrained fall off
+# their cliff, each seed at a place of its own. Grey does not mean zero; it
+# means that six seeds cannot carry it through a hundred tests. A notebook that
+# asks eight questions is right to correct for eight. But if you read the whole
+# series and keep the most striking differences in mind, this is your family.
 #
 # ## Ask how many seeds it takes
 #
@@ -129,16 +129,17 @@ labels = [f"{claim}: {s:.2f}" for claim, s in spread.items()]
 ax = sns.heatmap(np.log(needed), annot=needed, fmt=",d", cmap="Blues",
                  cbar=False, yticklabels=labels)
 ax.set(ylabel="comparison: its spread", xlabel="difference to find, points")
-print(needed.iloc[:-2].agg(["min", "max"]).to_string())
+late = comparisons["notebook"].astype(int) > 3
+print(needed[late[spread.index].to_numpy()].agg(["min", "max"]))
 
 # %% [markdown]
 # Differences between retrained networks spread by 0.1 to 0.5 points (all rows
-# but the last two). A difference of 1 point shows with three or four seeds, one
-# of 0.3 points needs 4 to 20, and one of 0.1 points 12 to 162, more than we
-# have in any study. So six seeds were enough for some of our questions and too
-# few for others, and nobody can know which without the spread. Measure it on
-# six seeds, then look up here how many you need. The last row is the cliff:
-# without retraining, even a whole point is out of reach.
+# but those of notebooks 2 and 3). A difference of 1 point shows with three or
+# four seeds, one of 0.3 points needs 4 to 20, and one of 0.1 points 12 to 162.
+# So six seeds were enough for some of our questions and too few for others, and
+# nobody can know which without the spread. Measure it on six seeds, then look
+# up here how many you need. The last row is the cliff: without retraining, even
+# a whole point is out of reach.
 #
 # ## Run fifty seeds
 #
@@ -195,36 +196,36 @@ print({n: round(s, 2) for n, s in took.items()}, "seconds per seed")
 # and three seconds later we kill one of the two workers, in the middle of a
 # seed. *How many of the 200 rows, four for each seed, will be missing?*
 
-# %%
+# %% tags=["nbval-ignore-output"]
 workers = set(client.run(os.getpid).values())
 threading.Timer(3, os.kill, (min(workers), 9)).start()
 with joblib.parallel_config(backend="dask"):
     live = studying.study(stages, range(50), **setting)
 gone = workers - set(client.run(os.getpid).values())
-print(f"{len(gone)} worker is gone, {200 - len(live)} rows are missing")
 
 # %% tags=["check"]
+print(f"{len(gone)} worker is gone, {200 - len(live)} rows are missing")
 client.close()
 cluster.close()
+folder.cleanup()
 means = [100 * studying.gaps(rows, "accuracy", "stage", "fine-tuned")
          .groupby("stage")["accuracy"].mean() for rows in (live, fifty)]
 checking.claim("this run's means are within half a point of the stored study's",
                means[0] - means[1], within=(-0.5, 0.5))
 
 # %% [markdown]
-# None. The cluster gave the dead worker's seed to another one, and started a
-# new worker in its place. A study that is stopped goes on in the same way: call
-# it again.
+# None is missing. The cluster gave the dead worker's seed to another one, and
+# started a new worker in its place. A study that is stopped goes on in the same
+# way: call it again.
 #
 # What do fifty seeds say, where six said 0.53 points?
 
 # %%
 tuned = fifty[fifty["stage"] != "pruned"]
-six = np.where(tuned["seed"] < 6, "first six", "other 44")
-parts = pd.concat([tuned.assign(seeds=six), tuned.assign(seeds="all fifty")])
+parts = pd.concat([tuned.assign(seeds=np.where(
+    tuned["seed"] < 6, "first 6", "other 44")), tuned.assign(seeds="all 50")])
 by = "accuracy", "stage", "fine-tuned", ["seeds"]
-axes = plotting.differences(studying.gaps(parts, *by), x="seeds", hue="stage",
-                            aspect=1.8)
+axes = plotting.differences(studying.gaps(parts, *by), x="seeds", hue="stage")
 (100 * studying.paired(parts, *by)[["mean", "low", "high"]]).round(2)
 
 # %% [markdown]
@@ -266,10 +267,11 @@ ax.xaxis.set_major_formatter("{x:g}")
 # only: its file stays as large as before unless something skips the zeros.
 
 # %% tags=["nbval-ignore-output"]
-studies = dict(comparisons[["study", "network"]].to_numpy())
-every = surveying.networks({**studies, "frontier": "LeNet-300-100"})
-panels = every.query("data != 'synthetic'").groupby(["network", "data"])
-_, axes = plt.subplots(2, 3, figsize=(9.5, 5.6), sharex=True)
+drawn = comparisons.query("network != ''")[["study", "network"]].to_numpy()
+every = surveying.networks({**dict(drawn), "frontier": "LeNet-300-100"})
+panels = every.groupby(["network", "data"])
+high = -(-len(panels) // 3)
+_, axes = plt.subplots(high, 3, figsize=(9.5, 2.8 * high), sharex=True)
 for ax, ((network, data), rows) in zip(axes.flat, panels, strict=False):
     rows = rows[rows["accuracy"] > rows["accuracy"].max() - 0.05]
     sns.scatterplot(rows, x="kB", y="accuracy", hue="stored", style="stored",
@@ -279,7 +281,7 @@ for ax, ((network, data), rows) in zip(axes.flat, panels, strict=False):
     ax.set(xscale="log", title=f"{plotting.TITLES[data]}\n{network}")
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.yaxis.set_major_formatter("{x:.1%}")
-_ = axes.flat[-1].axis("off")
+_ = [ax.axis("off") for ax in axes.flat[len(panels):]]
 
 # %% [markdown]
 # On the large network the front begins with int8 files, goes on with retrained
@@ -331,10 +333,9 @@ checking.claim("cut to 15 % of the units, it is over five times faster",
                timed["speed_up"]["15% of the units"], above=5)
 
 # %% [markdown]
-# The masked network is as accurate as the whole one, and as large and as slow.
-# Networks that were cut are both smaller and faster, and int8 makes the one
-# with 15 % of the units smaller again, from 675 to 178 kB, at the same
-# accuracy.
+# The masked network is as accurate as the whole one, as large and as slow. What
+# was cut is smaller and faster, and int8 makes the network with 15 % of the
+# units smaller once more, from 675 to 178 kB, at the same accuracy.
 #
 # ## Draw the map
 #
@@ -354,11 +355,12 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(2)
 
 # %% [markdown]
 # Without retraining (stars) it matters most what goes and how the layers share
-# it: there are differences of 4 to 21 points. Retraining evens them out. Then a
+# it: there are differences of 1 to 21 points. Retraining evens them out. Then a
 # good schedule, lucky weights or a good score are worth about a point, a
 # teacher nothing that we could show, and only a random choice of weights costs
-# a lot, 5.3 points. And the best bargain is grey: a network with 14.2 times
-# fewer MACs, 0.13 points below its control, and we cannot tell that from zero.
+# a lot, 5.3 points. And the best bargain is grey: a network with 14 times fewer
+# MACs ends a tenth of a point below its control, and six seeds cannot tell that
+# from zero.
 #
 # ## Choose
 #
@@ -566,13 +568,17 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - **CSR**: a format that stores the non-zeros of a matrix, row by row, and
 #   their places.
 #   [5](05_compacted_network_timing.ipynb#Try-sparse-matrix-products)
+# - **dense**: with no zeros; the whole network.
+#   [2](02_weight_pruning.ipynb#Prune-a-trained-network)
 # - **density**: the fraction of weights that is left, 1 − sparsity.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
+# - **detector**: a few lines that tell whether a number, mask or file is what
+#   it claims to be. [14](14_silent_bugs.ipynb#Meet-a-silent-bug)
 # - **distillation**, **teacher**: training a student on the outputs of a larger
 #   network. [13](13_quantization_and_distillation.ipynb#Learn-from-a-teacher)
 # - **distribution function**: the fraction of values below each value.
 #   [6](06_threshold_pruning.ipynb#Threshold-ten-weights-by-hand)
-# - **dynamic** and **full** int8: in LiteRT: scales of the inputs fixed
+# - **dynamic** and **full int8**: in LiteRT: scales of the inputs fixed
 #   beforehand, or found as it runs; the full network is the unpruned one.
 #   [13](13_quantization_and_distillation.ipynb#Multiply-whole-numbers)
 # - **early stopping**: keeping the weights that had the smallest validation
@@ -669,8 +675,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   and a bias. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
 # - **validation set**: images held out of training, on which every choice is
 #   made. [1](01_train_baseline.ipynb#Look-at-the-data)
-# - **weights, overall** and **weights, by layer**: as many as the units leave,
-#   in the whole network or in each layer.
+# - **weights, overall or by layer**: as many as the units leave, in the whole
+#   network or in each layer.
 #   [3](03_neuron_pruning.ipynb#Compare-with-as-many-weights)
 #
 # ## References
@@ -703,6 +709,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   deep neural networks forget?
 # - [Jacob et al., 2018](https://arxiv.org/abs/1712.05877): Quantization and
 #   training of neural networks for efficient integer-arithmetic-only inference.
+# - [Kapoor and Narayanan, 2022](https://arxiv.org/abs/2207.07048): Leakage and
+#   the reproducibility crisis in ML-based science.
 # - [LeCun et al.,
 #   1990](https://proceedings.neurips.cc/paper/1989/hash/6c9882bbac1c7093bd25041881277658-Abstract.html):
 #   Optimal brain damage.

@@ -189,7 +189,9 @@ def test_every_number_of_the_readme_is_shown_somewhere():
 # The glossary and the references, in the last notebook
 
 GLOSSARY = ROOT / "notebooks" / "15_what_is_real.ipynb"
-FRAME = re.compile(r"You'll (do|need)|In practice|Exercise")
+FRAME = re.compile(
+    r"You'll (do|need)|In practice|Exercise|Before you publish|\d+\.$"
+)
 FIXED = """sparsity, density, compression, pruning fraction, round, mask, score,
     layerwise, global, structured, unstructured, unit, neuron, filter, one-shot,
     gradual, fine-tuning, recovery, rewind, compaction, baseline, control,
@@ -212,8 +214,8 @@ def section(title):
 
 
 def bold(text):
-    """What is printed in bold, but for the words of the frame."""
-    found = re.findall(r"\*\*([^*]+)\*\*", text)
+    """What is printed in bold, to a comma; the words of the frame are not."""
+    found = re.findall(r"\*\*([^*,]+)[^*]*\*\*", text)
     terms = {" ".join(term.lower().split()) for term in found}
     return {t for t in terms if not FRAME.match(t.capitalize())}
 
