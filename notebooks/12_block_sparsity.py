@@ -108,8 +108,8 @@ model = training.baseline(split, widths=(1024, 1024, 512, 256))
 # %% [markdown]
 # `masking.block_masks` does what we did by hand, here for blocks of six sizes,
 # and with all layers compared together. We leave 15 % of the weights, whatever
-# the size of the blocks. (Where the inputs are no multiple of it, as 784 pixels
-# are not of 32, the last block is shorter.)
+# the size of the blocks. (Where the inputs are no multiple of it, as 28 × 28
+# pixels are not of 32, the last block is shorter.)
 
 # %%
 kernels, sizes = pruning.prunable_kernels(model), (1, 2, 4, 8, 16, 32)
