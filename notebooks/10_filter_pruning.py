@@ -459,7 +459,8 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 # 2017](https://arxiv.org/abs/1611.06440) compare criteria, mean activations
 # among them.
 #
-# Next: what do pruning, int8 and a teacher give together?
+# Next: how do you prune a network whose layers are added, concatenated or
+# shared - yours, for example?
 
 # %% tags=["check"]
 explorer.visit()
