@@ -23,6 +23,7 @@ run: $(VENV)/ready  ## execute the series, leave readable pages in build/
 
 site: $(VENV)/ready  ## pages whose sliders move without a kernel, in build/site/
 	$(BIN)/python -m helpers.workshop.building site $(NOTEBOOKS)
+	$(BIN)/python -m helpers.workshop.page $(NOTEBOOKS)
 
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache
@@ -52,7 +53,7 @@ codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 	$(BIN)/pytest tests/codespace
 	sha256sum $(CODESPACE) > .ci/codespace.sha256  # as they passed: commit it
 
-deep: $(VENV)/ready alone faults codespace old-pip  ## what takes too long for each change
+deep: $(VENV)/ready alone full faults codespace old-pip  ## what takes too long for each change
 	$(BIN)/pytest tests/browser -m ""
 	$(BIN)/pytest tests -m "" -n 2 --hypothesis-profile=deep
 

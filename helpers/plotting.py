@@ -160,7 +160,8 @@ def claims(said):
     with _laid_out_by_seaborn():
         drawn = sns.catplot(
             table, x=1, y=2, col=0, kind="point", linestyle="none",
-            sharex=False, sharey=False, height=2.4,
+            col_wrap=min(3, table[0].nunique()), sharex=False, sharey=False,
+            height=2.2, aspect=1.3, markersize=5,
         )  # fmt: skip
     drawn.set_titles("{col_name}").set_axis_labels("", "")
     return drawn.axes_dict

@@ -28,6 +28,7 @@ PLAIN = (
     "activation", "kernel_regularizer", "kernel_constraint",
     "activity_regularizer",
 )  # fmt: skip
+DELAY = 10  # seconds: who waits for less needs no progress bar
 NUMBERS_AT_ONCE = 10**7  # of one layer, for a batch: 40 MB
 IMAGES = dataclasses.replace(
     INPUTS,
@@ -72,8 +73,9 @@ def least_squares(model, pruned, images, ridge=1e-4):
         FINITE.check(name, pruning.prunable_kernels(network, True))
     repaired = copying.rebuild(pruned)
     networks = trace(model), trace(repaired)
-    with progress(_solvable(*networks), "repairing") as pairs:
-        for pair in pairs:
+    pairs = _solvable(*networks)
+    with progress(pairs, "repairing", delay=DELAY) as bar:
+        for pair in bar:
             _repair(pair, networks, images, ridge)
     pruning.hold_zeros(repaired)
     return repaired

@@ -53,7 +53,8 @@ def sweep(function, splits, **axes):
 
     axes = {"data": splits, **axes}
     places, rows = list(itertools.product(*axes.values())), []
-    for place in progress(places, function.__name__):
+    label = function.__name__.strip("<>")
+    for place in progress(places, label):
         seen = function(**dict(zip(axes, place, strict=True)))
         if not isinstance(seen, dict):
             test = splits[place[0]].x_test, splits[place[0]].y_test

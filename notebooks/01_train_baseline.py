@@ -430,6 +430,7 @@ for name, network in kept.items():
 # image (figure 4). To score a weight by its size times the strength of its
 # input, as in Exercise 2, is how [Sun et al.,
 # 2023](https://arxiv.org/abs/2306.11695) prune large language models.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: how many weights can go before the network forgets?
 

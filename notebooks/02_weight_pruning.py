@@ -389,6 +389,7 @@ _ = ax.set(xlabel="weight of hidden_2 that is left", ylabel="number of weights")
 # magnitude pruning takes all curvatures for equal. [Blalock et al.,
 # 2020](https://arxiv.org/abs/2003.03033) collect the ways in which such curves
 # mislead.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: does accuracy fall sooner when neurons go than when as many weights go?
 

@@ -467,6 +467,7 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
 # it in networks with batch normalization by measuring its statistics anew. Ours
 # has none. The norm as a score became known with convolutions, where [Li et
 # al., 2017](https://arxiv.org/abs/1608.08710) rank filters by their L1 norm.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: what does retraining with the zeros held bring back?
 

@@ -438,6 +438,7 @@ for name, network in {"the broken one": free, "the right one": tight}.items():
 # documents its [constraints](https://keras.io/api/layers/constraints/).
 # Alternating small cuts with retraining is said to go further than one cut;
 # notebook 7 puts that to the test.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: when is a pruned network really smaller and faster?
 

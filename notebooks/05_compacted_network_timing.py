@@ -427,6 +427,7 @@ for name, ms in {"broken, cold": cold, "warm": warm["compacted"]}.items():
 # guide](https://ai.google.dev/edge/litert) explains conversion. ShrinkBench
 # ([Blalock et al., 2020](https://arxiv.org/abs/2003.03033)) asks that
 # compression *and* speed-up be reported, as we did.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: what does one threshold do to a small classifier on synthetic data?
 

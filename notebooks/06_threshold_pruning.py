@@ -369,6 +369,7 @@ for name, select in tenth.items():
 # the intervals cover the luck of training, not that of drawing other rows.
 # [`make_classification`](https://scikit-learn.org/stable/modules/generated/sklearn.datasets.make_classification.html)
 # explains how the data are made.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: at equal training, do rounds or a gradual schedule beat pruning once?
 

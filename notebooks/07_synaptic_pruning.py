@@ -382,6 +382,7 @@ for name, network in late.items():
 # pruning once at the same number of steps. The cubic is due to [Zhu and Gupta,
 # 2017](https://arxiv.org/abs/1710.01878), pruning and retraining in turns to
 # [Han et al., 2015](https://arxiv.org/abs/1506.02626).
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: were the survivors lucky from the start?
 

@@ -432,6 +432,7 @@ print(f"{gap:.2f} points, {gap / noise:.1f} standard errors of a difference")
 # an early step. The hypothesis is due to [Frankle and Carbin,
 # 2019](https://arxiv.org/abs/1803.03635), who prune the output layer, too, at
 # half the rate.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # The published errors: [Han et al., 2015](https://arxiv.org/abs/1506.02626);
 # DNS, [Guo et al., 2016](https://arxiv.org/abs/1608.04493); Sparse VD,

@@ -458,6 +458,7 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 # the layers as we did; [Molchanov et al.,
 # 2017](https://arxiv.org/abs/1611.06440) compare criteria, mean activations
 # among them.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: how do you prune a network whose layers are added, concatenated or
 # shared - yours, for example?

@@ -444,8 +444,9 @@ for name, file in {"0 to 1": kinds["full int8"], "broken": wrong}.items():
 # int8 is due to [Jacob et al., 2018](https://arxiv.org/abs/1712.05877),
 # distillation to [Hinton et al., 2015](https://arxiv.org/abs/1503.02531);
 # [LiteRT's guide](https://ai.google.dev/edge/litert) lists what it can convert.
+# Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
-# This is the last notebook for now. The next network to prune is your own.
+# Next: which mistakes draw a nice plot and raise no error?
 
 # %% tags=["check"]
 explorer.visit()

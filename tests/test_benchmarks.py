@@ -74,6 +74,13 @@ def test_groups_run_and_the_report_says_what_they_measured(
 
 
 @pytest.mark.deep
+def test_repair_is_timed_against_retraining(bench, split):
+    rows, turns = bench.repair(networks.mlp((32, 16)), split)
+    assert [row["against"] for row in rows] == ["300 steps", "500 steps"]
+    assert list(turns) == ["repair", "300 steps", "500 steps"]
+
+
+@pytest.mark.deep
 def test_a_move_of_the_slider_is_timed(bench, split):
     moves, turns = bench.slider(networks.mlp(), split)
     assert len(turns) == 60

@@ -150,7 +150,7 @@ def test_run_writes_a_page_and_a_line(tmp_path, monkeypatch, capsys):
     assert sorted(files) == ["02_page.html", "02_page.py"]
 
 
-def test_site_has_pages_whose_sliders_move_and_a_front_page(
+def test_site_has_pages_whose_sliders_move_and_the_readme(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -167,15 +167,15 @@ def test_site_has_pages_whose_sliders_move_and_a_front_page(
     assert sorted(p.name for p in site.iterdir()) == [
         "07_build.html",
         "headline.png",
-        "index.html",
+        "readme.html",
     ]
-    page, front = (
+    page, readme = (
         BeautifulSoup((site / name).read_text(), "html.parser")
-        for name in ("07_build.html", "index.html")
+        for name in ("07_build.html", "readme.html")
     )
     assert len(page.find_all("input", type="range")) == 1
     assert len(page.select("section.explorer img")) == 2
-    assert front.find("a", href="07_build.html", string="7")
+    assert readme.find("a", href="07_build.html", string="7")
 
 
 def test_stored_and_run_pages_hold_no_page_of_the_explorer(stored):

@@ -143,9 +143,10 @@ def gap(file, model, x):
 
 
 def through_the_delegate(content, x):
-    """As whoever opens a file without a thought runs it."""
+    """As by default. It reads on behind the kernels: here it finds zeros."""
     from ai_edge_litert.interpreter import Interpreter
 
+    content += bytes(10**7)
     interpreter = Interpreter(model_content=content, num_threads=1)
     entry = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(entry, x.shape)

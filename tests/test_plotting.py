@@ -300,6 +300,22 @@ def test_other_differences_are_drawn_as_they_are():
     assert ax.get_xlabel() == "n"
 
 
+def test_each_claim_has_a_panel_with_its_numbers_on_a_scale_of_its_own():
+    said = {("accuracy, %", 1): 98.0, ("weights", "left"): 108_544}
+    said |= {("accuracy, %", 2): 90.0}
+    axes = plotting.claims(said)
+    assert list(axes) == ["accuracy, %", "weights"]
+    first, second = axes.values()
+    drawn = [ax.lines[0].get_ydata() for ax in axes.values()]
+    assert [y[y == y].tolist() for y in drawn] == [[98, 90], [108_544]]
+    marks = [
+        [t.get_text() for t in ax.get_xticklabels()] for ax in axes.values()
+    ]
+    assert marks == [["1", "2"], ["left"]]
+    assert first.get_title() == "accuracy, %"
+    assert first.get_ylim()[1] < second.get_ylim()[0]
+
+
 # Small networks
 
 KERNELS = {

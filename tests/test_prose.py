@@ -186,6 +186,86 @@ def test_every_number_of_the_readme_is_shown_somewhere():
     require_none(found)
 
 
+# The glossary and the references, in the last notebook
+
+GLOSSARY = ROOT / "notebooks" / "15_what_is_real.ipynb"
+FRAME = re.compile(
+    r"You'll (do|need)|In practice|Exercise|Before you publish|\d+\.$"
+)
+FIXED = """sparsity, density, compression, pruning fraction, round, mask, score,
+    layerwise, global, structured, unstructured, unit, neuron, filter, one-shot,
+    gradual, fine-tuning, recovery, rewind, compaction, baseline, control,
+    random baseline, seed, band, kernel, logits, LiteRT, CSR, Holm's method"""
+PAPERS = re.compile(
+    r"\]\((https://(?:arxiv\.org/abs|doi\.org|www\.jstor\.org"
+    r"|openaccess\.thecvf\.com|proceedings\.neurips\.cc)/[^)\s]+)\)"
+)
+
+
+def texts_of_all():
+    """The prose of each notebook, by path."""
+    return {p: prose(nbformat.read(p, as_version=4)) for p in PATHS}
+
+
+def section(title):
+    """What the last notebook says below a heading."""
+    text = texts_of_all()[GLOSSARY].split(f"\n## {title}\n")[1]
+    return text.split("\n## ")[0]
+
+
+def bold(text):
+    """What is printed in bold, to a comma; the words of the frame are not."""
+    found = re.findall(r"\*\*([^*,]+)[^*]*\*\*", text)
+    terms = {" ".join(term.lower().split()) for term in found}
+    return {t for t in terms if not FRAME.match(t.capitalize())}
+
+
+def anchors(text):
+    """Of all headings, as Jupyter makes them."""
+    return {h.replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+def test_every_term_is_in_the_glossary():
+    """Those in bold in any notebook, in any number, and those of the style."""
+    known = bold(section("Glossary"))
+    used = set().union(*map(bold, texts_of_all().values()))
+    used |= {" ".join(term.lower().split()) for term in FIXED.split(",")}
+    absent = [
+        term
+        for term in sorted(used)
+        if not any(k.startswith(term.removesuffix("s")) for k in known)
+    ]
+    assert absent == []
+
+
+def test_every_term_of_the_glossary_leads_to_a_section():
+    by_name = {path.name: text for path, text in texts_of_all().items()}
+    entries = section("Glossary").split("\n- ")[1:]
+    assert len(entries) > 60
+    for entry in entries:
+        name, anchor = re.search(r"\]\(([^)#]*)#([^)]*)\)", entry).groups()
+        assert anchor in anchors(by_name[name or GLOSSARY.name]), entry
+
+
+def test_terms_of_the_glossary_are_in_order():
+    entries = section("Glossary").split("\n- ")[1:]
+    terms = [entry.replace("*", "").lower() for entry in entries]
+    assert terms == sorted(terms)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_notebook_leads_to_the_glossary(path):
+    if path != GLOSSARY:
+        link = f"({GLOSSARY.name}#Glossary)"
+        assert link in texts_of_all()[path]
+
+
+def test_the_references_are_those_that_the_notebooks_cite():
+    listed = section("References")
+    cited = "\n".join(texts_of_all().values()).replace(listed, "")
+    assert set(PAPERS.findall(listed)) == set(PAPERS.findall(cited))
+
+
 def test_what_is_allowed_is_short_and_written_somewhere():
     assert len(ALLOWED) <= 30
     texts = {"README": (ROOT / "README.md").read_text(encoding="utf-8")}

@@ -66,18 +66,18 @@ def test_links_lead_to_pages_or_nowhere(text, target):
     assert text[1:5] in shown.find("main").text
 
 
-def test_front_page_is_the_readme_without_badges():
+def test_the_readme_is_a_page_without_badges():
     readme = (
         "# Title\n\n[![Open](https://a.b/badge.svg)](https://a.b)\n\n"
         "![A picture](notebooks/headline.png)\n\n"
         "| n |\n|---|\n| [01](notebooks/01_first.ipynb) |\n"
     )
-    html = publishing.front_page(readme, PAGES)
+    html = publishing.readme_page(readme, {"readme": "Read me", **PAGES})
     shown = BeautifulSoup(html, "html.parser")
     assert "badge" not in html
     assert [img["src"] for img in shown.find_all("img")] == ["headline.png"]
     assert shown.find("img")["alt"] == "A picture"
-    assert links(shown)[3:] == ["01_first.html"]
+    assert links(shown)[4:] == ["01_first.html"]
     assert shown.find("table")
 
 
@@ -87,6 +87,7 @@ def test_titles_are_those_of_the_notebooks(tmp_path):
     bare.write_text("print()\n")
     assert publishing.titles([titled, bare]) == {
         "index": "Start",
+        "readme": "Read me",
         "01_first": "1. First",
         "02_bare": "02_bare",
     }

@@ -226,6 +226,15 @@ def test_batches_change_nothing(lenet, split, monkeypatch):
         np.testing.assert_allclose(one, other, 1e-3, 1e-4)
 
 
+def test_only_a_long_repair_has_a_bar(trained, split, capsys, monkeypatch):
+    monkeypatch.setattr(repairing, "DELAY", 100)
+    repairing.least_squares(trained, trained, split.x_train)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(repairing, "DELAY", 0)
+    repairing.least_squares(trained, trained, split.x_train)
+    assert "4/4" in capsys.readouterr().out
+
+
 def test_neither_network_is_changed(trained, split):
     pruned = pruning.prune_weights(trained, 0.9)
     before = [*trained.get_weights(), *pruned.get_weights()]

@@ -89,10 +89,10 @@ def site(path):
     folder, pages = PAGES / "site", _pages(path)
     html = publishing.page(execute(path, MOVING), path.stem, pages)
     readme = (path.parent.parent / "README.md").read_text(encoding="utf-8")
-    front = publishing.front_page(readme, pages)
+    readme = publishing.readme_page(readme, pages)
     headline = path.with_name("headline.png").read_bytes()
     _write(folder / f"{path.stem}.html", html.encode())
-    _write(folder / "index.html", front.encode())
+    _write(folder / "readme.html", readme.encode())
     _write(folder / "headline.png", headline)
 
 

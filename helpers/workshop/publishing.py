@@ -39,16 +39,16 @@ def page(notebook, name, pages):
     return html
 
 
-def front_page(readme, pages):
-    """HTML of the README: the page that people arrive at."""
+def readme_page(readme, pages):
+    """HTML of the README, a page of its own."""
     text = PICTURE.sub(r"![\1](\2)", BADGE.sub("", readme))
     cells = [nbformat.v4.new_markdown_cell(text, id="readme")]
-    return page(nbformat.v4.new_notebook(cells=cells), "index", pages)
+    return page(nbformat.v4.new_notebook(cells=cells), "readme", pages)
 
 
 def titles(paths):
     """Pages of the series, from name to title, the front page first."""
-    found = {"index": "Start"}
+    found = {"index": "Start", "readme": "Read me"}
     for path in paths:
         text = path.read_text(encoding="utf-8")
         title = re.search(r"^# # (.*)$", text, re.MULTILINE)

@@ -27,11 +27,13 @@ from worker import Worker
 from helpers import (
     compacting,
     datasets,
+    deploying,
     fitting,
     masking,
     measuring,
     networks,
     pruning,
+    repairing,
     sliders,
     studying,
     timing,
@@ -289,6 +291,44 @@ def compacted(model, split):
     return rows
 
 
+def sparse_files(split):
+    """90 % of the weights gone in blocks, as LiteRT skips them: one thread.
+
+    Untrained, as wide as in notebook 12; at batch 1 and 100.
+    """
+    model = networks.mlp((1024, 1024, 512, 256))
+    kernels = pruning.prunable_kernels(model)
+    fours, sixteens = (
+        pruning.masked(model, masking.block_masks(kernels, 0.9, size))
+        for size in (4, 16)
+    )
+    dense = deploying.convert(model)
+    files = {
+        "1 x 4": deploying.convert(fours, sparse=True),
+        "1 x 16, int8": deploying.convert(
+            sixteens, "dynamic int8", sparse=True
+        ),
+    }
+    targets, rows = {"1 x 16, int8": (17, 9)}, []
+    for name, file in files.items():
+        smaller, faster = targets.get(name, (None, None))
+        work, against = f"LiteRT, 90 % gone in {name}", "the dense file"
+        rows.append(
+            row(f"{work}: times smaller", against, len(dense) / len(file),
+                smaller, at_most=False)
+        )  # fmt: skip
+        for images in (1, 100):
+            pair = {against: dense, name: file}
+            times = timing.latency(pair, split.x_test, images, "litert")
+            ends = ["speed_up", "speed_up_low", "speed_up_high"]
+            rows.append(
+                row(f"{work}, batch {images}: speed-up", against,
+                    tuple(map(float, times.loc[name, ends])),
+                    faster if images == 1 else None, at_most=False)
+            )  # fmt: skip
+    return rows
+
+
 def other_runtime(model):
     """The same networks at batch 100 in ONNX Runtime: is LiteRT a fair pick?"""
     nets = {
@@ -323,6 +363,26 @@ def compaction(model, split):
     turns = timing.time_in_turns(calls, repeats=20, calls_per_turn=1)
     value = ratio(turns, "compaction", forward)
     return [row("compaction at 80 %", forward, value, 1.0)], turns
+
+
+def repair(model, split):
+    """Least squares on 5,000 images: against 300 and 500 steps of training."""
+    pruned, images = pruning.prune_weights(model, 0.95), split.x_train[:5000]
+    calls = {
+        "repair": lambda: repairing.least_squares(model, pruned, images),
+        **{
+            f"{steps} steps": lambda n=steps: training.fine_tune(
+                pruned, split, n
+            )
+            for steps in (300, 500)
+        },
+    }
+    turns = timing.time_in_turns(calls, repeats=6, warm_up=1, calls_per_turn=1)
+    work = f"repair at 95 %, {len(images):,} images"
+    return [
+        row(work, f"{steps} steps", ratio(turns, "repair", f"{steps} steps"), t)
+        for steps, t in ((300, None), (500, 1.0))
+    ], turns
 
 
 def importing():
@@ -569,7 +629,9 @@ GROUPS = {
     "slider": lambda: slider(*task())[0],
     "compaction": lambda: compaction(*task())[0],
     "fine_tuning": lambda: fine_tuning(*task())[0],
+    "repair": lambda: repair(*task())[0],
     "compacted": lambda: compacted(*task()),
+    "sparse_files": lambda: sparse_files(task()[1]),
     "other_runtime": lambda: other_runtime(task()[0]),
     "importing": importing,
     "halves": halves,

@@ -63,12 +63,12 @@ SHOW = "sliders.Explorer(positions, look, picture.pngs, start=0.25)"
 class Shown:
     """The explorer on a page of JupyterLab, as a reader meets it."""
 
-    def __init__(self, page):
+    def __init__(self, page, pictures=2):
         self.page = page
         self.cell = page.locator(".jp-Cell-outputArea:has([role=slider])").last
         self.handle = self.cell.get_by_role("slider")
         self.handle.scroll_into_view_if_needed()
-        self.cell.locator("img").nth(1).wait_for()
+        self.cell.locator("img").nth(pictures - 1).wait_for()
 
     def press(self, *keys):
         self.handle.focus()
@@ -447,6 +447,21 @@ def test_filters(run):
 
 
 @pytest.mark.deep
+def test_repair(run):
+    shown = Shown(run("09_repair_without_training.ipynb"))
+    right, pictures = [], []
+    for method in ("pruned", "repaired"):
+        shown.choose(method)
+        shown.press("End", "ArrowLeft", "ArrowLeft")
+        text = shown.wait_for("sparsity 0.95")
+        assert number_after("weights left", text) == 265_200 * 5 // 100
+        right.append(float(re.search(r"accuracy ([\d.]+)", text)[1]))
+        pictures.append(shown.pictures())
+    assert right[1] > right[0] + 5
+    assert all(map(bytes.__ne__, *pictures))
+
+
+@pytest.mark.deep
 def test_groups(run):
     """A group loses as many units from each of its two layers."""
     shown = Shown(run("11_branching_networks.ipynb", seconds=1200))
@@ -489,6 +504,53 @@ def test_files(run):
         text = shown.wait_for("units deleted 0.85")
         assert most / 20 < number_after("bytes", text) < most / 10
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
+
+
+@pytest.mark.deep
+def test_masks_that_come_too_seldom(run):
+    shown = Shown(run("14_silent_bugs.ipynb", seconds=1200))
+    left = {}
+    for name in ("as it ends", "masked again"):
+        shown.choose(name)
+        shown.press("Home")
+        for place in ("2", "5"):
+            shown.press("ArrowRight")
+            text = shown.wait_for(f"masked every {place}")
+            left[name, place] = number_after("weights left", text)
+    pruned = round(0.1 * 100_352) + round(0.1 * 8_192)
+    assert {left["masked again", place] for place in "25"} == {pruned}
+    assert all(left["as it ends", place] > 5 * pruned for place in "25")
+
+
+@pytest.mark.deep
+def test_smaller_studies(run):
+    shown = Shown(run("15_what_is_real.ipynb", seconds=1200), pictures=1)
+    shown.wait_for("seeds 6 · studies that find it 15 of 30")
+    before = shown.pictures()
+    shown.press("End")
+    shown.wait_for("seeds 40 · studies that find it 30 of 30")
+    assert shown.pictures() != before
+    shown.choose("pruned − before")
+    shown.press("Home")
+    shown.wait_for("seeds 3 · studies that find it 1 of 30")
+
+
+@pytest.mark.deep
+def test_blocks(run):
+    shown = Shown(run("12_block_sparsity.ipynb", seconds=1200))
+    sizes = {}
+    for kind in ("float", "dynamic int8"):
+        shown.choose(kind)
+        shown.press("Home")
+        single = shown.wait_for("block size 1 ")
+        pictures = shown.pictures()
+        shown.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
+        text = shown.wait_for("block size 16")
+        assert "times faster" in text
+        sizes[kind] = [number_after("bytes", t) for t in (single, text)]
+        assert all(map(bytes.__ne__, pictures, shown.pictures()))
+    assert 1.3 < sizes["float"][0] / sizes["float"][1] < 1.6
+    assert 3 < sizes["float"][1] / sizes["dynamic int8"][1] < 4
 
 
 def number_after(label, text):

@@ -98,7 +98,7 @@ STUDIES = {
         (blocks.blocks, {"method": ["dense"], "left": [1]}),
         (blocks.blocks, {
             "method": ["weights", "1 × 4", "1 × 16", "units"],
-            "left": [0.2, 0.1, 0.05],
+            "left": [0.2, 0.15, 0.1],
         }),
     ],
     "distilled": [(cuts.distilled, {

@@ -5,7 +5,7 @@ from helpers.workshop.experiments import common
 
 
 def stages(split, seed, threshold):
-    """Notebooks 06 and 15: a small classifier at four stages, a row each.
+    """Notebook 06, 15: a small classifier at four stages, a row each.
 
     "before" it is pruned, "pruned", "fine-tuned" for 300 steps more, and the
     "control": the unpruned network after 300 steps more.

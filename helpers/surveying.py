@@ -1,0 +1,168 @@
+"""Every comparison of a series at once: one family of tests, one figure."""
+
+import pathlib
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from helpers import studying
+
+MARKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points
+STORED = ["nothing masked", "masked", "LiteRT file"]
+OF_FILES = {"int8_accuracy": "file_accuracy", "int8_bytes": "bytes"}
+MEASURED = (  # what settings do not end in
+    "seed", "source", "accuracy", "loss", "early_stop", "parameters",
+    "nonzeros", "macs", "bytes", "seconds",
+)  # fmt: skip
+DATA = {"mnist": "digits", "fashion_mnist": "clothes"}
+
+
+def differences(comparisons, folder="results"):
+    """The paired differences of each comparison, see `studying.gaps`.
+
+    Args:
+        comparisons: a table of text by "claim": the `study`, a file of
+            `folder`; `value`, `between`, `baseline` and `by` (columns with
+            blanks between), as `studying.gaps` takes them; `where`, a
+            condition for the rows, or empty; the `notebook`.
+
+    Returns:
+        DataFrame: the difference in `points` (hundredths), by "notebook",
+        "claim", "place" (what `by` and `between` are there, in words, as far
+        as they differ) and "seed".
+    """
+    parts = {}
+    for row in comparisons.itertuples():
+        rows = studying.read(pathlib.Path(folder) / f"{row.study}.csv")
+        rows = rows.query(row.where) if row.where else rows
+        rows, by = rows.astype({row.between: str}), row.by.split()
+        rows = rows.replace({"data": DATA})
+        gaps = studying.gaps(rows, row.value, row.between, row.baseline, by)
+        place = _places(gaps[[*by, row.between]])
+        gaps = gaps.assign(place=place, points=100 * gaps[row.value])
+        gaps = gaps.set_index(["place", "seed"])["points"]
+        parts[row.notebook, row.Index] = gaps
+    return pd.concat(parts, names=["notebook", "claim"]).to_frame()
+
+
+def _places(columns):
+    """In words, what the columns are; one that never changes is left out."""
+    changing = columns.loc[:, columns.nunique() > 1]
+    if changing.empty:
+        changing = columns
+    return changing.apply(_named).agg(", ".join, axis=1)
+
+
+def _named(values):
+    """Text says what it is; a number, True or False needs its column's name."""
+    text = values.astype(str)
+    bare = text.str.fullmatch(r"[\d.]+|True|False")
+    return text.where(~bare, f"{values.name.replace('_', ' ')} " + text)
+
+
+def tested(gaps):
+    """Means over seeds, and paired t tests as one family (Holm, 1979).
+
+    Args:
+        gaps: what `differences` returns.
+
+    Returns:
+        DataFrame: by "notebook", "claim" and "place" the `mean`, the `std`
+        of the differences, how many `seeds`, the ends `low` and `high` of
+        the 95 % t interval, `p`, and `p_holm`, corrected for all rows.
+    """
+    groups = gaps.groupby(["notebook", "claim", "place"], sort=False)["points"]
+    found = groups.agg(["mean", "std", "count"])
+    found = found.rename(columns={"count": "seeds"})
+    error, free = found["std"] / np.sqrt(found["seeds"]), found["seeds"] - 1
+    half = stats.t.ppf(0.975, free) * error
+    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
+    p = 2 * stats.t.sf(abs(found["mean"]) / error, free)
+    found["p"] = np.nan_to_num(p, nan=1)  # no difference in any seed
+    found["p_holm"] = multipletests(found["p"], method="holm")[1]
+    return found
+
+
+def forest(parts):
+    """Means and intervals in columns; blue ones survive, grey ones do not.
+
+    Args:
+        parts: a list of tables, one per column, with what `tested` returns,
+            by heading and label.
+    """
+    height = 0.5 + 0.15 * max(len(p) + 2 * p.index.levshape[0] for p in parts)
+    axes = plt.subplots(1, len(parts), figsize=(10, height), squeeze=False)[1]
+    for ax, part in zip(axes[0], parts, strict=True):
+        heads, labels = (part.index.get_level_values(n) for n in (0, 1))
+        y = np.arange(len(part)) + 1.4 * pd.factorize(heads)[0]
+        colors = np.where(part["p_holm"] < 0.05, "C0", "0.65")
+        ax.hlines(y, part["low"], part["high"], colors)
+        ax.scatter(part["mean"], y, 14, colors)
+        ax.set_yticks(y, labels, size=8)
+        for head in heads.unique():
+            ax.text(-0.02, y[heads == head][0] - 0.8, head, weight="bold",
+                    size=8, ha="right", transform=ax.get_yaxis_transform(),
+                    )  # fmt: skip
+        ax.axvline(0, color="0.4", linestyle=":")
+        ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xticks(MARKS, [f"{mark:g}" for mark in MARKS])
+        ax.set_xlim(*_ends(part))
+    return axes[0]
+
+
+def _ends(part):
+    """A little beyond all intervals."""
+    return 1.4 * min(part["low"].min(), -0.5), 1.4 * max(part["high"].max(), 1)
+
+
+def networks(studies, folder="results"):
+    """Every kind of network in the studies, in means over seeds.
+
+    Args:
+        studies: from the name of a file to that of its network.
+
+    Returns:
+        DataFrame: what the studies measured, by `network` and the settings;
+        how it is `stored`, and its `kB`: of a LiteRT file all, of others
+        the floats that are not zero.
+    """
+    parts = {}
+    for study, network in studies.items():
+        rows = studying.read(pathlib.Path(folder) / f"{study}.csv")
+        rows = rows.rename(columns=OF_FILES)
+        by = [name for name in rows if not name.endswith(MEASURED)]
+        parts[network, study] = rows.groupby(by).mean(numeric_only=True)
+        parts[network, study] = parts[network, study].reset_index()
+    every = pd.concat(parts, names=["network", "study"]).reset_index()
+    whole = every["nonzeros"] > 0.98 * every["parameters"]
+    every["stored"] = np.where(whole, *STORED[:2])
+    every["kB"] = every["nonzeros"] * 4 / 1000
+    if "bytes" in every:
+        files = every.dropna(subset="bytes").assign(stored=STORED[2])
+        files["accuracy"] = files["file_accuracy"]
+        files["kB"] = files["bytes"] / 1000
+        every = pd.concat([every, files], ignore_index=True)
+    return every.assign(stored=pd.Categorical(every["stored"], STORED))
+
+
+def smaller(gaps, seeds, number=30):
+    """The 95 % intervals of smaller studies, drawn from one with more seeds.
+
+    Args:
+        gaps: a Series with a difference for each seed.
+        seeds: how many each smaller study has.
+        number: how many are drawn.
+    """
+    random = np.random.default_rng(0)
+    draws = [random.permutation(gaps)[:seeds] for _ in range(number)]
+    return np.array([studying.t_interval(draw) for draw in draws])
+
+
+def front(table, x, y="accuracy"):
+    """The rows of which no other has both less `x` and more `y`."""
+    table = table.sort_values([x, y], ascending=[True, False])
+    return table[~(table[y] <= table[y].cummax().shift())]
