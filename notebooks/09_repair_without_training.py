@@ -447,7 +447,8 @@ except ValueError as error:
 # [LAMP, 2021](https://arxiv.org/abs/2010.07611) and
 # [ERK, 2020](https://arxiv.org/abs/1911.11134).
 # [Tanaka et al., 2020](https://arxiv.org/abs/2006.05467) explain layer
-# collapse, and how their SynFlow avoids it.
+# collapse, and how their SynFlow avoids it. Terms in bold are in the
+# [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: does all this carry over to convolution filters?
 
