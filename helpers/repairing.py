@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dgemm, dsyrk
 from threadpoolctl import threadpool_limits
 
 from helpers import pruning
@@ -125,7 +126,8 @@ def _repair(pair, networks, images, ridge):
     if step.layer.bias is not None:
         free[-1] = weights.any(axis=0)  # whatever it is, zero or not
     _require_rows(step, free, count, len(keras.tree.flatten(images)[0]))
-    weights = weights + _solved(free, squares, rest, ridge)
+    _solve(free, squares, rest, ridge)
+    weights = weights + rest
     size = math.prod(step.kernel.shape[:-1])
     step.kernel.assign(weights[:size].reshape(step.kernel.shape))
     if step.layer.bias is not None:
@@ -135,26 +137,29 @@ def _repair(pair, networks, images, ridge):
 def _sums(pair, networks, images):
     """What the normal equations are made of, and how many rows that were.
 
-    The mean of each product of two inputs, in the second network; that of
-    inputs and what is missing in its sums; which inputs vary.
+    The mean of each product of two inputs, in the second network (above the
+    diagonal); that of inputs and what is missing in its sums; which inputs
+    vary.
     """
     lay_out, matrices = _layout(pair[1]), list(map(_matrix, pair))
-    squares = rest = count = 0
-    lowest, highest = np.inf, -np.inf
+    count, lowest, highest = 0, np.inf, -np.inf
+    inputs, units = matrices[1].shape
+    squares = np.zeros((inputs, inputs), order="F")
+    rest = np.zeros((inputs, units), order="F")
     at_once = _at_once(pair[1], networks[1], images)
     feeds = (network.feed(images, at_once) for network in networks)
     for tensors in zip(*feeds, strict=True):
-        inputs = map(_run_to, pair, networks, tensors)
-        whole, rows = map(lay_out, inputs)
+        whole, rows = map(lay_out, map(_run_to, pair, networks, tensors))
         missing = whole @ matrices[0] - rows @ matrices[1]
-        rows = rows.astype(float)
-        squares += rows.T @ rows
-        rest += rows.T @ missing
-        count += len(rows)
-        lowest = np.minimum(lowest, rows.min(axis=0))
-        highest = np.maximum(highest, rows.max(axis=0))
+        rows, missing = rows.astype(float).T, missing.astype(float).T
+        squares = dsyrk(1, rows, 1, squares, overwrite_c=1)
+        rest = dgemm(1, rows, missing, 1, rest, trans_b=1, overwrite_c=1)
+        count += rows.shape[1]
+        lowest = np.minimum(lowest, rows.min(axis=1))
+        highest = np.maximum(highest, rows.max(axis=1))
     squares /= count
-    return squares, rest / count, highest > lowest, count
+    rest /= count
+    return squares, rest, highest > lowest, count
 
 
 def _run_to(step, network, tensors):
@@ -206,14 +211,14 @@ def _at_once(step, network, images):
     return max(1, NUMBERS_AT_ONCE // widest)
 
 
-def _solved(free, squares, rest, ridge):
-    """The change of each free entry (inputs, units); zeros elsewhere.
+def _solve(free, squares, rest, ridge):
+    """Turn what is missing into the change of each free entry, else 0.
 
-    Units with the same free entries are solved together, by one thread: for
-    many small matrices, several would wait for each other.
+    **Changes `rest`.** Units with the same free entries are solved together,
+    by one thread: for many small matrices, several would wait for each other.
     """
-    changes = np.zeros(free.shape)
-    added = ridge * np.mean(np.diag(squares))
+    squares[np.diag_indices_from(squares)] += ridge * np.mean(np.diag(squares))
+    rest *= free
     patterns, which = np.unique(free, axis=1, return_inverse=True)
     with threadpool_limits(1, "blas"):
         for number, pattern in enumerate(patterns.T):
@@ -221,10 +226,8 @@ def _solved(free, squares, rest, ridge):
             if rows.size:
                 found = np.ix_(rows, np.flatnonzero(which.ravel() == number))
                 part = squares[np.ix_(rows, rows)]
-                part[np.diag_indices_from(part)] += added
                 factor = cho_factor(part, overwrite_a=True)
-                changes[found] = cho_solve(factor, rest[found])
-    return changes
+                rest[found] = cho_solve(factor, rest[found])
 
 
 def _require_rows(step, free, count, num_images):

@@ -445,7 +445,8 @@ print(f"{gap:.2f} points, {gap / noise:.1f} standard errors of a difference")
 # these](https://github.com/TimDettmers/sparse_learning/blob/master/results/MNIST_compression_comparison_lenet300-100.csv)
 # we checked ours against.
 #
-# Next: does all this carry over to convolution filters?
+# Next: how much comes back without a single training step, and which layer
+# should pay?
 
 # %% tags=["check"]
 explorer.visit()

@@ -460,7 +460,8 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 # among them.
 # Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
-# Next: what do pruning, int8 and a teacher give together?
+# Next: how do you prune a network whose layers are added, concatenated or
+# shared - yours, for example?
 
 # %% tags=["check"]
 explorer.visit()

@@ -18,7 +18,7 @@
 # file.
 #
 # **You'll need**: notebooks 2 to 5, 8 and 13. Thirty minutes; the cells
-# themselves run for two.
+# themselves run for one.
 
 # %%
 import keras
@@ -186,7 +186,8 @@ sizes = masking.magnitude_scores(kernels)
 left = sum(k.size for k in pruning.prunable_kernels(pruned).values())
 cuts = {8: masking.threshold_masks(sizes, 0.05)}
 norms = {name: np.linalg.norm(k, axis=1) for name, k in kernels.items()}
-cuts[9] = {name: np.outer(norm > np.quantile(norm, 0.1), kernels[name][0] < 9)
+cuts[9] = {name: np.broadcast_to((norm > np.quantile(norm, 0.1))[:, None],
+                                 kernels[name].shape)
            for name, norm in norms.items()}
 units = masking.unit_masks(masking.unit_scores(kernels), 0.1)
 cuts[10] = {n: np.broadcast_to(units[n], kernels[n].shape) for n in units}
@@ -379,8 +380,9 @@ for n, broken, fixed in zip((18, 19, 20), classes, right, strict=True):
 # - **20.** LiteRT's default runtime takes the few integers that are stored for
 #   the whole kernel, reads on behind them, and says nothing. (The zeros that
 #   the code adds to the file only keep it from reading somebody else's memory.)
-#   `deploying` keeps such files from it. At other widths than multiples of 16
-#   no runtime is right, and `deploying.convert` refuses.
+#   `deploying` keeps such files from it. At widths that are no multiple of 16
+#   even another runtime can be wrong; `deploying.convert` compares before it
+#   returns such a file.
 #
 # No error was raised, and the sizes are as they were shown.
 #
@@ -445,26 +447,26 @@ explorer.choices["judged"].value, explorer.slider.value = "masked again", 1
 explorer.readings["weights left"]
 
 # %% [markdown]
-# You should have seen hardly a zero as it ends, wherever the slider is, and an
-# accuracy that never tells: with a mask before every hundredth step it is the
-# highest of all, 96.2 % instead of 95.1. The plot gets nicer with the size of
-# the mistake. Masked again, that network falls to 85.6 %, because what it
+# You should have seen far too few zeros as it ends, wherever the slider is, and
+# an accuracy that never tells: with a mask before every hundredth step it is
+# the highest of all, 96.2 % instead of 95.1. The plot gets nicer with the size
+# of the mistake. Masked again, that network falls to 85.6 %, because what it
 # learned sits in weights that have to go. Count the zeros of the very network
 # that you measure.
 #
 # ## Your turn
 #
-# **Exercise 1.** Three people prune the tenth of `hidden_1` that has the lowest
+# **Exercise 1.** Three people prune the half of `hidden_1` that has the lowest
 # scores. Each has a formula for the scores. Which one prunes the smallest
 # weights? Ask a detector.
 
 # %%
 answer = ...  # "A", "B" or "C"
 k = kernels["hidden_1"]
-left = masking.layerwise_masks({"A": k**3, "B": 1 / (1 + k**2), "C": k**4}, 0.1)
+left = masking.layerwise_masks({"A": k**3, "B": 1 / (1 + k**2), "C": k**4}, 0.5)
 suspects = {w: pruning.masked(model, {"hidden_1": m}) for w, m in left.items()}
 checking.answer(answer, lambda who: measuring.accuracy(
-    suspects[who], *held_out), above=0.95)
+    suspects[who], *held_out), above=0.85)
 
 # %% tags=["solution"]
 for who, suspect in suspects.items():
@@ -472,7 +474,7 @@ for who, suspect in suspects.items():
 answer = "C"
 print(answer)
 checking.answer(answer, lambda who: measuring.accuracy(
-    suspects[who], *held_out), above=0.95)
+    suspects[who], *held_out), above=0.85)
 
 # %% [markdown]
 # **Exercise 2.** The last exhibit is a loss. The network ends in a softmax, and

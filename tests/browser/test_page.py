@@ -3,6 +3,7 @@
 import functools
 import http.server
 import itertools
+import os
 import pathlib
 import re
 import threading
@@ -194,9 +195,8 @@ def test_the_time_is_measured_and_falls_with_the_weights(visit):
     shown.move("weights", 15)
     shown.page.locator("#faster:not(:empty)").wait_for()
     assert re.fullmatch(r"[\d.]+ ms", shown.text("time"))
-    times, whole = re.fullmatch(
-        r"([\d.]+) times faster than the whole \(([\d.]+) ms\)",
-        shown.text("faster"),
+    whole, times = re.fullmatch(
+        r"whole: ([\d.]+) ms, ([\d.]+) times as long", shown.text("faster")
     ).groups()
     assert float(times) > 2
     ratio = float(whole) / float(shown.text("time")[:-3])
@@ -205,6 +205,8 @@ def test_the_time_is_measured_and_falls_with_the_weights(visit):
 
 def test_a_move_is_shown_within_a_tenth_of_a_second(visit):
     """From key press to the end of its drawing, on the page's clock."""
+    if os.getloadavg()[0] > 2 * os.cpu_count():
+        pytest.skip("times say nothing on a machine that is busy")
     shown = visit()
     shown.page.evaluate(WATCH)
     shown.slider.focus()
@@ -313,6 +315,7 @@ def test_it_is_small_and_fits_a_phone(visit, built):
     shown = visit(375)
     shown.draw(*SEVEN)
     shown.move("neurons", 8)
+    shown.page.locator("#faster:not(:empty)").wait_for()
     fits = "document.documentElement.scrollWidth <= 375"
     assert shown.page.evaluate(fits)
     for control in shown.page.locator("input, button, canvas").all():
@@ -370,7 +373,7 @@ def test_it_is_legible_by_day_and_night(visit, scheme):
     )
     bright = np.mean([int(n) for n in re.findall(r"\d+", background)]) > 128
     assert bright == (scheme == "light")
-    for name in ("h1", ".hint", "dt", "figcaption", "a", "label.neurons"):
+    for name in ("h1", ".hint", "dt", "figcaption", "li a", "label.neurons"):
         assert contrast(shown.page, name) > 4.5, name
 
 

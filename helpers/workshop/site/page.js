@@ -57,7 +57,7 @@ function survivors(method, sparsity) {
 }
 
 // By input, the weights that survived: what the loops go over.
-function rows({ weights, biases }, kept, deletes) {
+function rows({ weights, biases }, kept) {
   return layers.map(({ inputs, units, from, bias }) => {
     const start = new Uint32Array(inputs + 1), heard = new Uint8Array(units);
     const to = new Uint16Array(inputs * units), weight = new Int8Array(inputs * units);
@@ -71,8 +71,7 @@ function rows({ weights, biases }, kept, deletes) {
       }
       start[input + 1] = count;
     }
-    const own = biases.slice(bias, bias + units);
-    if (deletes) heard.forEach((any, one) => { own[one] *= any; });
+    const own = biases.subarray(bias, bias + units);
     return { start, to, weight, biases: own, heard, sums: new Float64Array(units) };
   });
 }
@@ -84,11 +83,13 @@ function multiply(values, at, inputs, { start, to, weight, sums }) {
     const value = values[at + input], end = start[input + 1];
     if (value === 0) continue;
     let n = start[input];
-    if ((end - n) % 2) sums[to[n]] += value * weight[n++];
-    for (; n < end; n += 2) { // two at a time: a third faster
+    for (; n + 3 < end; n += 4) { // four at a time: a third faster
       sums[to[n]] += value * weight[n];
       sums[to[n + 1]] += value * weight[n + 1];
+      sums[to[n + 2]] += value * weight[n + 2];
+      sums[to[n + 3]] += value * weight[n + 3];
     }
+    for (; n < end; n++) sums[to[n]] += value * weight[n];
   }
 }
 
@@ -210,7 +211,7 @@ function show() {
   const { method, stop, retrained, line } = chosen();
   const kept = retrained ? retrained.kept : survivors(method, stops[stop]);
   const source = retrained ? weightsOf(retrained) : dense;
-  const network = rows(source, kept, method === "neurons");
+  const network = rows(source, kept);
   const [ms, said] = timed(network);
   now = { network, kept, said, weights: source.weights, heard: pixelsHeard(network[0]) };
   const right = said.filter((one, n) => one === labels[n]).length;
@@ -254,7 +255,7 @@ async function settle(move) { // the whole and the pruned network, in turns
   }
   const [all, few] = times.map((ms) => ms.sort((a, b) => a - b)[2]);
   say("time", milliseconds(few));
-  say("faster", `${(all / few).toFixed(1)} times faster than the whole (${milliseconds(all)})`);
+  say("faster", `whole: ${milliseconds(all)}, ${(all / few).toFixed(1)} times as long`);
 }
 
 function pixelsHeard({ start, weight }) { // the sum of what leaves each
@@ -345,18 +346,18 @@ function drawNetwork() {
   const active = activity();
   now.network.forEach(({ heard }, l) => {
     const last = l === hidden.length, size = last ? Math.min(10, height / 25) : 2;
-    const high = active && Math.max(...active[l]);
+    const high = active && (Math.max(...active[l]) || 1);
     heard.forEach((any, n) => {
       pen.beginPath();
       pen.arc(...place(l + 1, n), size, 0, 7);
       pen.globalAlpha = any ? 1 : 0.35;
       pen.strokeStyle = pen.fillStyle = any ? colours.ink : colours.line;
       if (last) {
-        const chosen = active && n === best(active[l]);
-        pen.fillStyle = chosen ? colours.answer : colours.paper;
+        const answer = active && n === best(active[l]);
+        pen.fillStyle = answer ? colours.answer : colours.paper;
         pen.fill();
         pen.stroke();
-        pen.fillStyle = chosen ? colours.paper : colours.ink;
+        pen.fillStyle = answer ? colours.paper : colours.ink;
         pen.font = "13px system-ui, sans-serif";
         pen.textAlign = "center";
         pen.fillText(n, ...place(l + 1, n).map((at, axis) => at + 4.5 * axis));
@@ -419,9 +420,9 @@ function draw(event) {
   if (event.type === "pointerdown") {
     $("pad").setPointerCapture(event.pointerId);
     strokes.push([]);
-  } else if (!event.buttons) return;
+  } else if (!$("pad").hasPointerCapture(event.pointerId)) return;
   const box = $("pad").getBoundingClientRect();
-  strokes.at(-1)?.push([(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
+  strokes.at(-1).push([(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
   look(centred(strokes), strokes);
 }
 
@@ -449,7 +450,8 @@ function start() {
   });
   const redraw = () => {
     mix();
-    later();
+    drawMosaic();
+    drawNetwork();
     drawPad();
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
