@@ -537,6 +537,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #
 # What the notebooks print in bold, and the section that explains it.
 #
+# - **1 × 16**, **1 × 4**: blocks of as many successive inputs of one unit.
+#   [12](12_block_sparsity.ipynb#Prune-a-real-network-in-blocks)
 # - **2:4 sparsity**: two of every four successive weights are zero.
 #   [2](02_weight_pruning.ipynb#Your-turn)
 # - **95 % interval**: nineteen of twenty intervals made in this way contain the
@@ -548,6 +550,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [1](01_train_baseline.ipynb#Train-to-a-plateau)
 # - **bias**: the number that a unit adds to its weighted sum.
 #   [1](01_train_baseline.ipynb#Build-the-network-and-count)
+# - **block**: neighbouring weights that are kept or pruned together.
+#   [12](12_block_sparsity.ipynb#Store-a-kernel-three-ways)
 # - **budget**: how much each layer keeps.
 #   [2](02_weight_pruning.ipynb#Test-each-layer)
 # - **calibration set**: inputs from which full int8 fixes its scales.
@@ -561,6 +565,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [5](05_compacted_network_timing.ipynb#Cut-out-a-neuron-by-hand)
 # - **compression**: how many times smaller, always of parameters or of bytes.
 #   [8](08_winning_tickets.ipynb#Appendix:-how-few-weights-are-enough?)
+# - **concatenation**: channels of several layers, side by side.
+#   [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **confusion matrix**: a row for each class, a column for each answer.
 #   [4](04_recovery_retraining.ipynb#See-what-is-forgotten,-and-what-comes-back)
 # - **control**: what a pruned network is compared with, trained equally long.
@@ -568,6 +574,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - **CSR**: a format that stores the non-zeros of a matrix, row by row, and
 #   their places.
 #   [5](05_compacted_network_timing.ipynb#Try-sparse-matrix-products)
+# - **default delegate**: a library to which LiteRT hands over what it knows.
+#   [12](12_block_sparsity.ipynb#What-would-fool-you-here)
 # - **dense**: with no zeros; the whole network.
 #   [2](02_weight_pruning.ipynb#Prune-a-trained-network)
 # - **density**: the fraction of weights that is left, 1 − sparsity.
@@ -583,6 +591,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [13](13_quantization_and_distillation.ipynb#Multiply-whole-numbers)
 # - **early stopping**: keeping the weights that had the smallest validation
 #   loss. [8](08_winning_tickets.ipynb#Rewind-a-real-network)
+# - **ERK**, Erdős-Rényi-Kernel: a budget by inputs plus units.
+#   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **feature map**: the image that a filter puts out.
 #   [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
 # - **filter**: the unit of a convolution: a small square of weights for each
@@ -591,10 +601,14 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [4](04_recovery_retraining.ipynb#Hold-the-zeros)
 # - **global**: the smallest weights of the whole network go, wherever they are.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
-# - **gradual**: in many cuts while the network trains, along a cubic.
-#   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
 # - **gradual, 5 cuts**: the same cubic in five cuts.
 #   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
+# - **gradual**: in many cuts while the network trains, along a cubic.
+#   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
+# - **group**: all layers that are tied to each other.
+#   [11](11_branching_networks.ipynb#Prune-by-groups)
+# - **head**: a part of an attention layer that works by itself.
+#   [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **Holm's method**: a correction of p values for how many tests there were.
 #   [2](02_weight_pruning.ipynb#Compare-three-ways-at-ten-sparsities)
 # - **int8**: whole numbers of 8 bits.
@@ -603,8 +617,14 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   for each unit. [1](01_train_baseline.ipynb#Build-the-network-and-count)
 # - **KL divergence**: how far one set of probabilities is from another.
 #   [13](13_quantization_and_distillation.ipynb#Learn-from-a-teacher)
+# - **LAMP**: a score that compares each weight with the larger ones of its
+#   layer. [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
+# - **layer collapse**: a layer loses all its weights, while the sparsity is as
+#   asked. [9](09_repair_without_training.ipynb#What-would-fool-you-here)
 # - **layerwise**: the same fraction of every layer goes.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
+# - **least squares**: the weights whose sums come closest to those that are
+#   wanted. [9](09_repair_without_training.ipynb#Let-a-neighbour-take-over)
 # - **LiteRT**: a small runtime for networks, made for phones.
 #   [5](05_compacted_network_timing.ipynb#Count-what-it-costs)
 # - **logits**: the outputs of a network before softmax makes them
@@ -643,8 +663,12 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - **relative error**, **strength**: how far a layer's outputs are from the
 #   whole network's, and how large they are.
 #   [3](03_neuron_pruning.ipynb#Find-out-why)
+# - **residual network**: blocks add what they make of their input to that
+#   input. [11](11_branching_networks.ipynb#See-what-is-tied)
 # - **rewind**: give the weights that are left their earlier values back.
 #   [8](08_winning_tickets.ipynb#Rewind-a-toy)
+# - **ridge**: a small pull towards the old weights.
+#   [9](09_repair_without_training.ipynb#Let-a-neighbour-take-over)
 # - **round**: pruning a fraction of what is left, then training.
 #   [7](07_synaptic_pruning.ipynb#Prune,-train,-repeat)
 # - **scale**: what a whole number is multiplied by to give the weight.
@@ -657,24 +681,38 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [1](01_train_baseline.ipynb#Build-the-network-and-count)
 # - **sensitivity**: the accuracy lost when one layer alone is pruned.
 #   [2](02_weight_pruning.ipynb#Test-each-layer)
+# - **shortcut**: the way on which a block's input passes it by.
+#   [11](11_branching_networks.ipynb#See-what-is-tied)
+# - **SNIP**: the Taylor score of weights that are not trained yet.
+#   [9](09_repair_without_training.ipynb#What-would-fool-you-here)
+# - **sparse** format: what is not zero is stored, with its place.
+#   [12](12_block_sparsity.ipynb#Store-a-kernel-three-ways)
 # - **sparsity**: the fraction of the prunable weights that is zero.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
 # - **split**: the images to train on, to choose by and to test with.
 #   [1](01_train_baseline.ipynb#Look-at-the-data)
 # - **spread**: the standard deviation over seeds.
 #   [15](#Ask-how-many-seeds-it-takes)
+# - **squeeze-and-excite**: each channel is multiplied by a gate, computed from
+#   all. [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **steps**: updates of all weights.
 #   [1](01_train_baseline.ipynb#Train-to-a-plateau)
 # - **structured**, **unstructured**: whole units or filters go, or single
 #   weights. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
+# - **Taylor** score: a weight times the gradient of the loss.
+#   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **temperature**: what logits are divided by to make a teacher's hints
 #   louder. [13](13_quantization_and_distillation.ipynb#Learn-from-a-teacher)
 # - **threshold**: the size below which a weight goes.
 #   [6](06_threshold_pruning.ipynb#Threshold-ten-weights-by-hand)
+# - **tied**: of layers, losing the same channels or none.
+#   [11](11_branching_networks.ipynb#See-what-is-tied)
 # - **unit**: one output of a layer: in a Dense layer a column of the kernel,
 #   and a bias. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
 # - **validation set**: images held out of training, on which every choice is
 #   made. [1](01_train_baseline.ipynb#Look-at-the-data)
+# - **Wanda**: a score, the magnitude times the strength of the input.
+#   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **weights, overall or by layer**: as many as the units leave, in the whole
 #   network or in each layer.
 #   [3](03_neuron_pruning.ipynb#Compare-with-as-many-weights)
@@ -693,20 +731,32 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   experiments.
 # - [Dettmers and Zettlemoyer, 2019](https://arxiv.org/abs/1907.04840): Sparse
 #   networks from scratch: faster training without losing performance.
+# - [Elsen et al., 2020](https://arxiv.org/abs/1911.09723): Fast sparse
+#   ConvNets.
+# - [Evci et al., 2020](https://arxiv.org/abs/1911.11134): Rigging the lottery:
+#   making all tickets winners.
+# - [Fang et al., 2023](https://arxiv.org/abs/2301.12900): DepGraph: towards any
+#   structural pruning.
 # - [Frankle and Carbin, 2019](https://arxiv.org/abs/1803.03635): The lottery
 #   ticket hypothesis: finding sparse, trainable neural networks.
 # - [Frankle et al., 2019](https://arxiv.org/abs/1903.01611): Stabilizing the
 #   lottery ticket hypothesis.
+# - [Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774): SparseGPT:
+#   massive language models can be accurately pruned in one-shot.
 # - [Guo et al., 2016](https://arxiv.org/abs/1608.04493): Dynamic network
 #   surgery for efficient DNNs.
 # - [Han et al., 2015](https://arxiv.org/abs/1506.02626): Learning both weights
 #   and connections for efficient neural networks.
+# - [He et al., 2016](https://arxiv.org/abs/1512.03385): Deep residual learning
+#   for image recognition.
 # - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531): Distilling the
 #   knowledge in a neural network.
 # - [Holm, 1979](https://www.jstor.org/stable/4615733): A simple sequentially
 #   rejective multiple test procedure.
 # - [Hooker et al., 2019](https://arxiv.org/abs/1911.05248): What do compressed
 #   deep neural networks forget?
+# - [Hu et al., 2018](https://arxiv.org/abs/1709.01507): Squeeze-and-excitation
+#   networks.
 # - [Jacob et al., 2018](https://arxiv.org/abs/1712.05877): Quantization and
 #   training of neural networks for efficient integer-arithmetic-only inference.
 # - [Kapoor and Narayanan, 2022](https://arxiv.org/abs/2207.07048): Leakage and
@@ -716,6 +766,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   Optimal brain damage.
 # - [Lee et al., 2019](https://arxiv.org/abs/1810.02340): SNIP: single-shot
 #   network pruning based on connection sensitivity.
+# - [Lee et al., 2021](https://arxiv.org/abs/2010.07611): Layer-adaptive
+#   sparsity for the magnitude-based pruning.
 # - [Li et al., 2017](https://arxiv.org/abs/1608.08710): Pruning filters for
 #   efficient ConvNets.
 # - [Liu et al., 2019](https://arxiv.org/abs/1810.05270): Rethinking the value
@@ -724,16 +776,22 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   Variational dropout sparsifies deep neural networks.
 # - [Molchanov, Tyree et al., 2017](https://arxiv.org/abs/1611.06440): Pruning
 #   convolutional neural networks for resource efficient inference.
+# - [Narang et al., 2017](https://arxiv.org/abs/1711.02782): Block-sparse
+#   recurrent neural networks.
 # - [Renda et al., 2020](https://arxiv.org/abs/2003.02389): Comparing rewinding
 #   and fine-tuning in neural network pruning.
 # - [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790): Signal
 #   collapse in one-shot pruning: when sparse models fail to distinguish neural
 #   representations.
+# - [Sandler et al., 2018](https://arxiv.org/abs/1801.04381): MobileNetV2:
+#   inverted residuals and linear bottlenecks.
 # - [Simmons et al., 2011](https://doi.org/10.1177/0956797611417632):
 #   False-positive psychology: undisclosed flexibility in data collection and
 #   analysis allows presenting anything as significant.
 # - [Sun et al., 2023](https://arxiv.org/abs/2306.11695): A simple and effective
 #   pruning approach for large language models.
+# - [Tanaka et al., 2020](https://arxiv.org/abs/2006.05467): Pruning neural
+#   networks without any data by iteratively conserving synaptic flow.
 # - [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878): To prune, or not to
 #   prune: exploring the efficacy of pruning for model compression.
 #
