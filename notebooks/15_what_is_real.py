@@ -543,6 +543,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #
 # What the notebooks print in bold, and the section that explains it.
 #
+# - **1 × 16**, **1 × 4**: blocks of as many successive inputs of one unit.
+#   [12](12_block_sparsity.ipynb#Prune-a-real-network-in-blocks)
 # - **2:4 sparsity**: two of every four successive weights are zero.
 #   [2](02_weight_pruning.ipynb#Your-turn)
 # - **95 % interval**: nineteen of twenty intervals made in this way contain the
@@ -570,6 +572,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [5](05_compacted_network_timing.ipynb#Cut-out-a-neuron-by-hand)
 # - **compression**: how many times smaller, always of parameters or of bytes.
 #   [8](08_winning_tickets.ipynb#Appendix:-how-few-weights-are-enough?)
+# - **concatenation**: channels of several layers, side by side.
+#   [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **confusion matrix**: a row for each class, a column for each answer.
 #   [4](04_recovery_retraining.ipynb#See-what-is-forgotten,-and-what-comes-back)
 # - **control**: what a pruned network is compared with, trained equally long.
@@ -604,10 +608,14 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [4](04_recovery_retraining.ipynb#Hold-the-zeros)
 # - **global**: the smallest weights of the whole network go, wherever they are.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
-# - **gradual**: in many cuts while the network trains, along a cubic.
-#   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
 # - **gradual, 5 cuts**: the same cubic in five cuts.
 #   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
+# - **gradual**: in many cuts while the network trains, along a cubic.
+#   [7](07_synaptic_pruning.ipynb#Put-four-schedules-on-equal-terms)
+# - **group**: all layers that are tied to each other.
+#   [11](11_branching_networks.ipynb#Prune-by-groups)
+# - **head**: a part of an attention layer that works by itself.
+#   [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **Holm's method**: a correction of p values for how many tests there were.
 #   [2](02_weight_pruning.ipynb#Compare-three-ways-at-ten-sparsities)
 # - **int8**: whole numbers of 8 bits.
@@ -616,6 +624,10 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   for each unit. [1](01_train_baseline.ipynb#Build-the-network-and-count)
 # - **KL divergence**: how far one set of probabilities is from another.
 #   [13](13_quantization_and_distillation.ipynb#Learn-from-a-teacher)
+# - **LAMP**: a score that compares each weight with the larger ones of its
+#   layer. [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
+# - **layer collapse**: a layer loses all its weights, while the sparsity is as
+#   asked. [9](09_repair_without_training.ipynb#What-would-fool-you-here)
 # - **layerwise**: the same fraction of every layer goes.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
 # - **least squares**: the weights whose outputs are closest to given ones.
@@ -658,6 +670,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - **relative error**, **strength**: how far a layer's outputs are from the
 #   whole network's, and how large they are.
 #   [3](03_neuron_pruning.ipynb#Find-out-why)
+# - **residual network**: blocks add what they make of their input to that
+#   input. [11](11_branching_networks.ipynb#See-what-is-tied)
 # - **rewind**: give the weights that are left their earlier values back.
 #   [8](08_winning_tickets.ipynb#Rewind-a-toy)
 # - **ridge**: a pull towards old or small weights.
@@ -684,14 +698,20 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [1](01_train_baseline.ipynb#Look-at-the-data)
 # - **spread**: the standard deviation over seeds.
 #   [15](#Ask-how-many-seeds-it-takes)
+# - **squeeze-and-excite**: each channel is multiplied by a gate, computed from
+#   all. [11](11_branching_networks.ipynb#Gates,-concatenations,-attention)
 # - **steps**: updates of all weights.
 #   [1](01_train_baseline.ipynb#Train-to-a-plateau)
 # - **structured**, **unstructured**: whole units or filters go, or single
 #   weights. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
+# - **Taylor** score: a weight times the gradient of the loss.
+#   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **temperature**: what logits are divided by to make a teacher's hints
 #   louder. [13](13_quantization_and_distillation.ipynb#Learn-from-a-teacher)
 # - **threshold**: the size below which a weight goes.
 #   [6](06_threshold_pruning.ipynb#Threshold-ten-weights-by-hand)
+# - **tied**: of layers, losing the same channels or none.
+#   [11](11_branching_networks.ipynb#See-what-is-tied)
 # - **unit**: one output of a layer: in a Dense layer a column of the kernel,
 #   and a bias. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
 # - **validation set**: images held out of training, on which every choice is
@@ -730,12 +750,16 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   surgery for efficient DNNs.
 # - [Han et al., 2015](https://arxiv.org/abs/1506.02626): Learning both weights
 #   and connections for efficient neural networks.
+# - [He et al., 2016](https://arxiv.org/abs/1512.03385): Deep residual learning
+#   for image recognition.
 # - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531): Distilling the
 #   knowledge in a neural network.
 # - [Holm, 1979](https://www.jstor.org/stable/4615733): A simple sequentially
 #   rejective multiple test procedure.
 # - [Hooker et al., 2019](https://arxiv.org/abs/1911.05248): What do compressed
 #   deep neural networks forget?
+# - [Hu et al., 2018](https://arxiv.org/abs/1709.01507): Squeeze-and-excitation
+#   networks.
 # - [Jacob et al., 2018](https://arxiv.org/abs/1712.05877): Quantization and
 #   training of neural networks for efficient integer-arithmetic-only inference.
 # - [Kapoor and Narayanan, 2022](https://arxiv.org/abs/2207.07048): Leakage and
@@ -762,6 +786,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790): Signal
 #   collapse in one-shot pruning: when sparse models fail to distinguish neural
 #   representations.
+# - [Sandler et al., 2018](https://arxiv.org/abs/1801.04381): MobileNetV2:
+#   inverted residuals and linear bottlenecks.
 # - [Simmons et al., 2011](https://doi.org/10.1177/0956797611417632):
 #   False-positive psychology: undisclosed flexibility in data collection and
 #   analysis allows presenting anything as significant.
