@@ -556,9 +556,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [1](01_train_baseline.ipynb#Train-to-a-plateau)
 # - **bias**: the number that a unit adds to its weighted sum.
 #   [1](01_train_baseline.ipynb#Build-the-network-and-count)
-# - **blocks**, **1 × 4**, **1 × 16**: weights that lie side by side and go
-#   together; as many as LiteRT skips.
-#   [12](12_block_sparsity.ipynb#Prune-a-real-network-in-blocks)
+# - **block**: neighbouring weights that are kept or pruned together.
+#   [12](12_block_sparsity.ipynb#Store-a-kernel-three-ways)
 # - **budget**: how much each layer keeps.
 #   [2](02_weight_pruning.ipynb#Test-each-layer)
 # - **calibration set**: inputs from which full int8 fixes its scales.
@@ -581,8 +580,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 # - **CSR**: a format that stores the non-zeros of a matrix, row by row, and
 #   their places.
 #   [5](05_compacted_network_timing.ipynb#Try-sparse-matrix-products)
-# - **default delegate**: what LiteRT hands the arithmetic to, unless it is told
-#   not to. [12](12_block_sparsity.ipynb#What-would-fool-you-here)
+# - **default delegate**: a library to which LiteRT hands over what it knows.
+#   [12](12_block_sparsity.ipynb#What-would-fool-you-here)
 # - **dense**: with no zeros; the whole network.
 #   [2](02_weight_pruning.ipynb#Prune-a-trained-network)
 # - **density**: the fraction of weights that is left, 1 − sparsity.
@@ -598,7 +597,7 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [13](13_quantization_and_distillation.ipynb#Multiply-whole-numbers)
 # - **early stopping**: keeping the weights that had the smallest validation
 #   loss. [8](08_winning_tickets.ipynb#Rewind-a-real-network)
-# - **ERK**, **LAMP**: two ways to give each layer its budget.
+# - **ERK**, Erdős-Rényi-Kernel: a budget by inputs plus units.
 #   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **feature map**: the image that a filter puts out.
 #   [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
@@ -630,8 +629,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   asked. [9](09_repair_without_training.ipynb#What-would-fool-you-here)
 # - **layerwise**: the same fraction of every layer goes.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
-# - **least squares**: the weights whose outputs are closest to given ones.
-#   [9](09_repair_without_training.ipynb#Let-a-neighbour-take-over)
+# - **least squares**: the weights whose sums come closest to those that are
+#   wanted. [9](09_repair_without_training.ipynb#Let-a-neighbour-take-over)
 # - **LiteRT**: a small runtime for networks, made for phones.
 #   [5](05_compacted_network_timing.ipynb#Count-what-it-costs)
 # - **logits**: the outputs of a network before softmax makes them
@@ -674,7 +673,7 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   input. [11](11_branching_networks.ipynb#See-what-is-tied)
 # - **rewind**: give the weights that are left their earlier values back.
 #   [8](08_winning_tickets.ipynb#Rewind-a-toy)
-# - **ridge**: a pull towards old or small weights.
+# - **ridge**: a small pull towards the old weights.
 #   [9](09_repair_without_training.ipynb#Let-a-neighbour-take-over)
 # - **round**: pruning a fraction of what is left, then training.
 #   [7](07_synaptic_pruning.ipynb#Prune,-train,-repeat)
@@ -688,9 +687,11 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   [1](01_train_baseline.ipynb#Build-the-network-and-count)
 # - **sensitivity**: the accuracy lost when one layer alone is pruned.
 #   [2](02_weight_pruning.ipynb#Test-each-layer)
-# - **SNIP**: a score of untrained weights.
+# - **shortcut**: the way on which a block's input passes it by.
+#   [11](11_branching_networks.ipynb#See-what-is-tied)
+# - **SNIP**: the Taylor score of weights that are not trained yet.
 #   [9](09_repair_without_training.ipynb#What-would-fool-you-here)
-# - **sparse**: stored or multiplied without the zeros.
+# - **sparse** format: what is not zero is stored, with its place.
 #   [12](12_block_sparsity.ipynb#Store-a-kernel-three-ways)
 # - **sparsity**: the fraction of the prunable weights that is zero.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
@@ -716,7 +717,7 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   and a bias. [3](03_neuron_pruning.ipynb#Prune-one-neuron-by-hand)
 # - **validation set**: images held out of training, on which every choice is
 #   made. [1](01_train_baseline.ipynb#Look-at-the-data)
-# - **Wanda**, **Taylor**: scores that look at inputs or at gradients, too.
+# - **Wanda**: a score, the magnitude times the strength of the input.
 #   [9](09_repair_without_training.ipynb#Decide-which-layer-pays)
 # - **weights, overall or by layer**: as many as the units leave, in the whole
 #   network or in each layer.
@@ -740,6 +741,8 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #   ConvNets.
 # - [Evci et al., 2020](https://arxiv.org/abs/1911.11134): Rigging the lottery:
 #   making all tickets winners.
+# - [Fang et al., 2023](https://arxiv.org/abs/2301.12900): DepGraph: towards any
+#   structural pruning.
 # - [Frankle and Carbin, 2019](https://arxiv.org/abs/1803.03635): The lottery
 #   ticket hypothesis: finding sparse, trainable neural networks.
 # - [Frankle et al., 2019](https://arxiv.org/abs/1903.01611): Stabilizing the
