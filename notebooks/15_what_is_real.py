@@ -83,25 +83,27 @@ sliders.Prediction("How many of them survive Holm's correction?",
                    survives.sum(), ends=(0, len(found)), unit="tests")
 
 # %% tags=["nbval-ignore-output"]
-first = found.index.get_level_values("notebook").astype(int) < 5
+first = found.index.get_level_values("notebook").astype(int) < 8
 lines = found.droplevel("notebook").rename(
     lambda place: place.replace(", as many left", ""), level="place")
 axes = surveying.forest([lines[first], lines[~first]])
 print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T)
 
 # %% [markdown]
-# Blue survives: 38 of 105. (The axis is linear between −1 and 1 and logarithmic
+# Blue survives: 46 of 148. (The axis is linear between −1 and 1 and logarithmic
 # beyond.) What survives is large against the length of its line: what deep cuts
 # cost even after retraining, what a random choice loses, what the gradual
-# schedule gains with 2 % of the weights left, what luck is worth to a ticket.
+# schedule gains with 2 % of the weights left, what luck is worth to a ticket,
+# what a good budget gains, and solving for the weights before retraining.
 #
 # What does not? No gain of a retrained network *over* its dense control does
-# (notebooks 4 and 8), nor does the teacher's, the later rewinding's, or nearly
-# any difference of notebooks 2 and 3: networks that are not retrained fall off
-# their cliff, each seed at a place of its own. Grey does not mean zero; it
-# means that six seeds cannot carry it through a hundred tests. A notebook that
-# asks eight questions is right to correct for eight. But if you read the whole
-# series and keep the most striking differences in mind, this is your family.
+# (notebooks 4, 8 and 12), nor does the teacher's, the later rewinding's, or
+# nearly any difference of notebooks 2 and 3: networks that are not retrained
+# fall off their cliff, each seed at a place of its own. Grey does not mean
+# zero; it means that six seeds cannot carry it through so many tests. A
+# notebook that asks eight questions is right to correct for eight. But if you
+# read the whole series and keep the most striking differences in mind, this is
+# your family.
 #
 # ## Ask how many seeds it takes
 #
@@ -133,13 +135,13 @@ late = comparisons["notebook"].astype(int) > 3
 print(needed[late[spread.index].to_numpy()].agg(["min", "max"]))
 
 # %% [markdown]
-# Differences between retrained networks spread by 0.1 to 0.5 points (all rows
-# but those of notebooks 2 and 3). A difference of 1 point shows with three or
-# four seeds, one of 0.3 points needs 4 to 20, and one of 0.1 points 12 to 162.
-# So six seeds were enough for some of our questions and too few for others, and
-# nobody can know which without the spread. Measure it on six seeds, then look
-# up here how many you need. The last row is the cliff: without retraining, even
-# a whole point is out of reach.
+# Differences between retrained networks (all but those of notebooks 2 and 3)
+# spread by less than a point. A difference of 1 point shows with three to ten
+# seeds, one of 0.3 points needs 3 to 80, and one of 0.1 points 8 to 696. So six
+# seeds were enough for some of our questions and too few for others, and nobody
+# can know which without the spread. Measure it on six seeds, then look up here
+# how many you need. The last row is the cliff: without retraining, even a whole
+# point is out of reach.
 #
 # ## Run fifty seeds
 #
@@ -286,11 +288,12 @@ _ = [ax.axis("off") for ax in axes.flat[len(panels):]]
 # %% [markdown]
 # On the large network the front begins with int8 files, goes on with retrained
 # networks that keep a few percent of their weights, and ends with networks that
-# are hardly smaller than the whole one: the last tenth of a point is dear. In
-# LeNet-300-100 the gradual recipe of notebook 8's appendix beats all others at
-# a tenth of their size; it trains much longer. That is one more reason for a
-# control: how long a network was trained may matter more than how it was
-# pruned.
+# are hardly smaller than the whole one: the last tenth of a point is dear. The
+# files of notebook 12, which skip zeros or store units in int8, begin its front
+# as well. In LeNet-300-100 the gradual recipe of notebook 8's appendix beats
+# all others at a tenth of their size; it trains much longer. That is one more
+# reason for a control: how long a network was trained may matter more than how
+# it was pruned.
 #
 # Bytes can be counted; time has to be measured, in the runtime that will carry
 # the network. Here are networks of the same shapes as some of these, as LiteRT
@@ -356,11 +359,12 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(2)
 # %% [markdown]
 # Without retraining (stars) it matters most what goes and how the layers share
 # it: there are differences of 1 to 21 points. Retraining evens them out. Then a
-# good schedule, lucky weights or a good score are worth about a point, a
-# teacher nothing that we could show, and only a random choice of weights costs
-# a lot, 5.3 points. And the best bargain is grey: a network with 14 times fewer
-# MACs ends a tenth of a point below its control, and six seeds cannot tell that
-# from zero.
+# good schedule, lucky weights or a good score are worth about a point, a good
+# budget 0.4, solving before retraining two where little is left, and a teacher
+# nothing that we could show. Only a random choice of weights costs a lot, 5.3
+# points. And the best bargain is grey: a network with 14 times fewer MACs ends
+# a tenth of a point below its control, and six seeds cannot tell that from
+# zero.
 #
 # ## Choose
 #
@@ -370,13 +374,14 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(2)
 #   shrinks but the zipped file.
 # - *Low latency?* Time it in the runtime that will carry it. In LiteRT cutting
 #   and int8 pay; Keras' `predict` gains nothing for one image
-#   ([5](05_compacted_network_timing.ipynb)). Single zeros pay only in a sparse
-#   format, with few weights left; blocks of zeros are notebook 12's subject.
+#   ([5](05_compacted_network_timing.ipynb)). Zeros alone pay in a format that
+#   skips them: blocks ([12](12_block_sparsity.ipynb)), or CSR with few weights
+#   left.
 # - *No data?* Magnitude and norm need none, and half of the weights can go for
 #   nothing ([2](02_weight_pruning.ipynb)). Dynamic int8 needs none either.
-# - *No labels?* The unpruned network is the teacher
-#   ([13](13_quantization_and_distillation.ipynb)), or repair the layers without
-#   training (notebook 9).
+# - *No labels?* Solve for the weights that are left, without training
+#   ([9](09_repair_without_training.ipynb)), or let the unpruned network teach
+#   ([13](13_quantization_and_distillation.ipynb)).
 # - *Time to retrain?* Hold the zeros, compare with a control
 #   ([4](04_recovery_retraining.ipynb)). If little is to be left, prune
 #   gradually ([7](07_synaptic_pruning.ipynb)).
@@ -385,7 +390,8 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(2)
 # - *Your own architecture?* `pruning.prune_units` and `compacting.compact` take
 #   any functional Keras model (the README, and notebook 11).
 # - *A paper, or a decision that costs money?* Look up the seeds that you need,
-#   name your family of tests beforehand, and run the checks of notebook 14.
+#   name your family of tests beforehand, and run the checks of notebook
+#   [14](14_silent_bugs.ipynb).
 #
 # ## Move it yourself
 #
@@ -510,10 +516,10 @@ for name, false in {"broken, look after each seed": (p < 0.05).any(axis=1),
 #
 # In this notebook, we saw:
 #
-# - 105 comparisons of the series as one family: 77 have p < 0.05 on their own,
-#   38 survive Holm's correction;
-# - how many seeds it takes: 4 to 20 for a difference of 0.3 points between
-#   retrained networks, 12 to 162 for one of 0.1;
+# - 148 comparisons of the series as one family: 105 have p < 0.05 on their own,
+#   46 survive Holm's correction;
+# - how many seeds it takes: 3 to 80 for a difference of 0.3 points between
+#   retrained networks, 8 to 696 for one of 0.1;
 # - fifty seeds on a cluster, of which one worker was killed and no row was
 #   lost;
 # - six seeds that said 0.53 points where fifty say 0.38, and that half of all
