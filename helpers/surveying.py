@@ -102,6 +102,7 @@ def forest(parts):
         ax.hlines(y, part["low"], part["high"], colors)
         ax.scatter(part["mean"], y, 14, colors)
         ax.set_yticks(y, labels, size=8)
+        ax.grid(axis="y", visible=False)
         for head in heads.unique():
             ax.text(-0.02, y[heads == head][0] - 0.8, head, weight="bold",
                     size=8, ha="right", transform=ax.get_yaxis_transform(),

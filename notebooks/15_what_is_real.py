@@ -84,17 +84,18 @@ sliders.Prediction("How many of them survive Holm's correction?",
 
 # %% tags=["nbval-ignore-output"]
 first = found.index.get_level_values("notebook").astype(int) < 8
-lines = found.droplevel("notebook").rename(
-    lambda place: place.replace(", as many left", ""), level="place")
+lines = found.droplevel("notebook").rename(lambda place: place.replace(
+    "sparsity ", "").replace(", as many left", ""), level="place")
 axes = surveying.forest([lines[first], lines[~first]])
 print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T)
 
 # %% [markdown]
-# Blue survives: 46 of 148. (The axis is linear between −1 and 1 and logarithmic
-# beyond.) What survives is large against the length of its line: what deep cuts
-# cost even after retraining, what a random choice loses, what the gradual
-# schedule gains with 2 % of the weights left, what luck is worth to a ticket,
-# what a good budget gains, and solving for the weights before retraining.
+# Blue survives: 46 of 148. (A bare number is a sparsity; the axis is linear
+# between −1 and 1 and logarithmic beyond.) What survives is large against the
+# length of its line: what deep cuts cost even after retraining, what a random
+# choice loses, what the gradual schedule gains with 2 % of the weights left,
+# what luck is worth to a ticket, what a good budget gains, and solving for the
+# weights before retraining.
 #
 # What does not? No gain of a retrained network *over* its dense control does
 # (notebooks 4, 8 and 12), nor does the teacher's, the later rewinding's, or
