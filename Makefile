@@ -53,7 +53,7 @@ codespace: $(VENV)/ready  ## run the commands of the Codespace, then notebook 01
 	$(BIN)/pytest tests/codespace
 	sha256sum $(CODESPACE) > .ci/codespace.sha256  # as they passed: commit it
 
-deep: $(VENV)/ready alone full faults codespace old-pip  ## what takes too long for each change
+deep: $(VENV)/ready alone faults codespace old-pip  ## what takes too long for each change
 	$(BIN)/pytest tests/browser -m ""
 	$(BIN)/pytest tests -m "" -n 2 --hypothesis-profile=deep
 

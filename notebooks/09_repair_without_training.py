@@ -276,8 +276,9 @@ for ax, stage in zip(axes, ("pruned", "repaired", "500 steps"), strict=True):
                 cbar=False, cmap="viridis")
     ax.set(title=stage, xlabel="", ylabel="")
 axes[0].tick_params(axis="y", rotation=0)
-print({stage: (*means[stage].idxmax(), round(means[stage].max(), 1))
-       for stage in ("pruned", "repaired", "500 steps")})
+for stage in ("pruned", "repaired", "500 steps"):
+    best = means[stage].idxmax()
+    print(f"{stage}: best is {', '.join(best)}, {means[stage][best]:.1f} %")
 
 # %% [markdown]
 # It will not. Right after pruning, Wanda in LAMP's budget is best, with 79.4 %,
