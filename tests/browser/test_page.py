@@ -203,6 +203,7 @@ def test_the_time_is_measured_and_falls_with_the_weights(visit):
     assert ratio == pytest.approx(float(times), rel=0.1)
 
 
+@pytest.mark.deep
 def test_a_move_is_shown_within_a_tenth_of_a_second(visit):
     """From key press to the end of its drawing, on the page's clock."""
     if os.getloadavg()[0] > 2 * os.cpu_count():
