@@ -164,7 +164,7 @@ def test_any_network_keeps_its_zeros_and_comes_closer(name):
 
 
 def test_zeros_are_held_in_later_training(trained, split):
-    pruned = pruning.prune_units(trained, 0.5)
+    pruned = pruning.prune_weights(trained, 0.5)
     repaired = repairing.least_squares(trained, pruned, split.x_train)
     zeros = [w == 0 for w in repaired.get_weights()]
     repaired.compile("sgd", "mse")
