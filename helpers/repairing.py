@@ -56,7 +56,7 @@ def least_squares(model, pruned, images, ridge=1e-4):
     are used twice, or that work otherwise, are left as they are; a warning
     names them.
 
-    Holds up to three matrices of (inputs of a unit)² numbers in float64.
+    Holds up to five matrices of (inputs of a unit)² numbers in float64.
 
     Args:
         model: the network before pruning.
