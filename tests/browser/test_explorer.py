@@ -472,7 +472,7 @@ def test_groups(run):
         text, pictures = shown.wait_for("share deleted 0.00"), shown.pictures()
         assert number_after("units left", text) == units
         shown.press("End")
-        text = shown.wait_for("share deleted 0.88")
+        text = shown.wait_for("share deleted 0.875")
         assert number_after("units left", text) == units - 2 * size * 7 // 8
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
 
