@@ -110,7 +110,8 @@ def forest(parts):
         ax.axvline(0, color="0.4", linestyle=":")
         ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
         ax.set_xscale("symlog", linthresh=1)
-        marks = MARKS[1::2] if part["mean"].abs().max() > 10 else MARKS
+        crowded = len(parts) > 1 and part["mean"].abs().max() > 10
+        marks = MARKS[1::2] if crowded else MARKS
         ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
         ax.set_xlim(*_ends(part))
     return axes[0]

@@ -122,18 +122,19 @@ spread = found.groupby("claim")["std"].median().sort_values()
 needed = pd.DataFrame({gap: [solve(min(gap / s, 5), alpha=0.05, power=0.8)
                              for s in spread] for gap in (0.1, 0.3, 1)}, spread)
 needed = np.ceil(needed).astype(int)
+late = (comparisons["notebook"].astype(int) > 3)[spread.index].to_numpy()
 first = spread["others − fine-tuned"]
 sliders.Prediction(f"The pairs above have a spread of {first:.2f} points. How "
                    "many seeds does it take to find a difference of 0.3?",
                    needed.loc[first, 0.3], ends=(2, 52), unit="seeds")
 
 # %%
-labels = [f"{claim}: {s:.2f}" for claim, s in spread.items()]
-ax = sns.heatmap(np.log(needed), annot=needed, fmt=",d", cmap="Blues",
-                 cbar=False, yticklabels=labels)
+_, ax = plt.subplots(figsize=(6.4, 5.4))
+sns.heatmap(np.log(needed), annot=needed, fmt=",d", cmap="Blues", ax=ax,
+            cbar=False, yticklabels=[f"{claim}: {s:.2f}"
+                                     for claim, s in spread.items()])
 ax.set(ylabel="comparison: its spread", xlabel="difference to find, points")
-late = comparisons["notebook"].astype(int) > 3
-print(needed[late[spread.index].to_numpy()].agg(["min", "max"]))
+print(needed[late].agg(["min", "max"]))
 
 # %% [markdown]
 # Differences between retrained networks (all but those of notebooks 2 and 3)
