@@ -142,21 +142,6 @@ def gap(file, model, x):
     return np.abs(file(x) - expected).max() / np.abs(expected).max()
 
 
-def through_the_delegate(content, x):
-    """As by default. It reads on behind the kernels: here it finds zeros."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    content += bytes(10**7)
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    entry = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(entry, x.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(entry, x)
-    interpreter.invoke()
-    exit_ = interpreter.get_output_details()[0]["index"]
-    return interpreter.get_tensor(exit_)
-
-
 @pytest.mark.parametrize(
     ("kind", "size", "smaller", "off"),
     [
@@ -178,13 +163,13 @@ def test_a_sparse_file_is_smaller_and_right(split, kind, size, smaller, off):
     assert gap(deploying.File(sparse), model, split.x_test) < off
 
 
-def test_blocks_of_sixteen_integers_are_kept_from_the_delegate(split):
+def test_sixteen_integers_are_kept_from_the_delegate(split, by_default):
     """And go wrong in it: this test tells when LiteRT has been repaired."""
     model = in_blocks((256, 128), 16)
     file = deploying.convert(model, "dynamic int8", sparse=True)
     assert "DELEGATE" not in deploying.File(file).operators()
     assert "DELEGATE" in deploying.File(deploying.convert(model)).operators()
-    wrong = functools.partial(through_the_delegate, file)
+    wrong = functools.partial(by_default, file)
     assert gap(wrong, model, split.x_test) > 1
     assert gap(deploying.File(file), model, split.x_test) < 0.05
 
