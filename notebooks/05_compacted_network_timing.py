@@ -246,9 +246,9 @@ checking.claim("one in a hundred left: it is faster, for one image and 100",
 # %% [markdown]
 # A dense product is so well tuned that skipping zeros pays off only when few
 # weights are left. With half of them gone, the sparse product still takes more
-# than twice as long. It overtakes where its line crosses the dotted one: later
-# for a single image than for 100, where each stored weight is used 100 times
-# once it has been found.
+# than twice as long. It overtakes where its line crosses the dotted one. Where
+# that is depends on the processor: on one of ours a single image gained sooner,
+# on another 100 did, for which a weight is used 100 times once it is found.
 #
 # ## Retrain what is left
 #
