@@ -147,7 +147,7 @@ checking.claim("repair alone brings back over 20 points",
 # %% [markdown]
 # The halved network guesses: 11.1 % in this run, where 10 % are right by chance
 # (dotted). What the first layers lose, the shortcuts carry to all others. The
-# repair brings it to 81.8 %, and training to 88.6 %, 2.7 points below the
+# repair brings it to 81.8 %, and training to 88.9 %, 2.0 points below the
 # control.
 #
 # One run says little. `make study` has done this with six **seeds** (initial
