@@ -168,7 +168,7 @@ def test_boxes_and_words_stay_in_the_picture():
 
 def test_long_names_fit_into_their_boxes():
     name = "expanded_conv_3_squeeze_excite_conv_1"
-    model = kinds.sequence(L.Dense(4, name=name), L.Dense(3))
+    model = kinds.sequence(L.Dense(4, name=name), L.Dense(3, name="dense_1234"))
     ax = plotting.graph(model)
     ax.figure.canvas.draw()
     for text in ax.texts:

@@ -180,7 +180,7 @@ def _box(ax, box, x, y, shades):
     if len(words) > 1 and len(box.units):
         words = f"{words}\n{box.count}"
     lines = words.split("\n")
-    size = 6.5 * min(1, 10 / max(map(len, lines)), 3.7 / len(lines))
+    size = 6.5 * min(1, 9 / max(map(len, lines)), 3.7 / len(lines))
     ax.text(x, y, words, ha="center", va="center", size=size,
             linespacing=0.95, zorder=4)  # fmt: skip
 
