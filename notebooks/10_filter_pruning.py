@@ -174,7 +174,7 @@ _ = ax.set(xlabel="norm of the kernel", ylabel="mean activation")
 _ = ax.legend(title="criteria that keep it")
 
 # %% [markdown]
-# In this run they agree on 12 of 25, no more than by chance: two random halves
+# In this run they agree on 14 of 25, hardly more than chance: two random halves
 # of the filters have about half of their members in common, too.
 #
 # There is a reason to distrust the norm here. We take the filter of `conv_1`
@@ -316,7 +316,7 @@ shares = (100 * spent / spent.sum()).T
 shares.index = shares.index.map(", ".join)
 ax = shares[::-1].plot.barh(stacked=True, figsize=(8, 2.8), xlabel="share, %",
                             color=["C0", "C4", "C1", "C5", "C2"])
-ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
+_ = ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
 
 # %% [markdown]
 # The bars of MACs and the bars of time do not match. `conv_1` takes a far
