@@ -14,6 +14,7 @@ from helpers.engine.doors import (
     LAYERS,
     LEVEL,
     SEED,
+    SPARSITIES,
     SPARSITY,
     UNITS,
     door,
@@ -71,17 +72,31 @@ def unit_scores(kernels):
     return {name: norms(kernel) for name, kernel in kernels.items()}
 
 
-@door(scores=FINITE, sparsity=SPARSITY)
+@door(scores=FINITE, sparsity=SPARSITIES)
 def layerwise_masks(scores, sparsity):
     """Zero exactly `round(sparsity * size)` lowest scores of every layer.
 
     Ties never change the count: the first of equal scores go first.
 
+    Args:
+        sparsity: one for all layers, or a dict with one for each, by name.
+
     Raises:
-        ValueError: a layer would lose its last weight.
+        ValueError: a layer without a sparsity, or that would lose its last
+            weight.
     """
+    if not isinstance(sparsity, dict):
+        return {
+            name: _keep_highest(name, np.asarray(s), sparsity)
+            for name, s in scores.items()
+        }
+    if absent := sorted(scores.keys() - sparsity.keys()):
+        raise ValueError(
+            f"`sparsity` has one for each layer; got none for {absent}. "
+            "Pass e.g. `masking.erk_sparsities(kernels, 0.9)`."
+        )
     return {
-        name: _keep_highest(name, np.asarray(s), sparsity)
+        name: layerwise_masks({name: s}, sparsity[name])[name]
         for name, s in scores.items()
     }
 
@@ -119,24 +134,6 @@ def erk_sparsities(kernels, sparsity):
         whole |= kept >= sizes
     removed = np.where(whole, 0.0, 1 - kept / sizes)
     return dict(zip(kernels, removed.tolist(), strict=True))
-
-
-@door(scores=FINITE)
-def budget_masks(scores, sparsities):
-    """As `layerwise_masks`, with a sparsity for each layer, by its name.
-
-    Raises:
-        ValueError: a layer without one, or that would lose its last weight.
-    """
-    if absent := sorted(scores.keys() - sparsities.keys()):
-        raise ValueError(
-            f"`sparsities` has one for each layer; got none for {absent}. "
-            "Pass e.g. `masking.erk_sparsities(kernels, 0.9)`."
-        )
-    masks = {}
-    for name, layer in scores.items():
-        masks |= layerwise_masks({name: layer}, sparsities[name])
-    return masks
 
 
 @door(scores=FINITE, threshold=LEVEL)

@@ -1,7 +1,6 @@
 """What a network costs, parameters, MACs and bytes, and how well it reads."""
 
-import math
-import operator
+import functools
 import pathlib
 import tempfile
 import zlib
@@ -14,10 +13,8 @@ from helpers import deploying
 from helpers.engine import copying, endings
 from helpers.engine.backend import keras, view
 from helpers.engine.doors import ANY_MODEL, INPUTS, ROWS, door
-from helpers.engine.tracing import trace
+from helpers.engine.tracing import call, trace
 from helpers.fitting import loss_of
-
-OUTPUTS_AT_ONCE = 10**7  # of the widest layer: 40 MB
 
 
 class Cost(NamedTuple):
@@ -137,7 +134,7 @@ def left_in(model):
 @door(model=deploying.FILE, x=INPUTS, y=ROWS)
 def accuracy(model, x, y):
     """The fraction of images `x` that get their label `y`."""
-    outputs, threshold = _outputs(model, x)
+    outputs, threshold = _judged(model, x)
     y = endings.labels(y, outputs.shape)
     return float(np.mean(_classes(outputs, threshold) == y))
 
@@ -145,7 +142,7 @@ def accuracy(model, x, y):
 @door(model=ANY_MODEL, x=INPUTS, y=ROWS)
 def loss_and_accuracy(model, x, y):
     """What `model` is trained for, cross-entropy, and its accuracy: a dict."""
-    outputs, threshold = _outputs(model, x)
+    outputs, threshold = _judged(model, x)
     y = endings.labels(y, outputs.shape)
     return {
         "loss": float(loss_of(model)(y, outputs)),
@@ -160,63 +157,34 @@ def predictions(model, x):
     Of one output it is class 1 above 0.5 if that is a probability, or above
     0 if it is a logit. `model` may be the bytes of a LiteRT file.
     """
-    return _classes(*_outputs(model, x))
+    return _classes(*_judged(model, x))
 
 
-def _outputs(model, x):
-    """All that `model` says, and above what a single output means class 1."""
-    if isinstance(model, bytes | deploying.File):
-        file = deploying.opened(model)
-        return file(x), 0.5 * file.gives_probabilities()
-    endings.require_one_output(model)
-    several = len(model.inputs) > 1
-    x = list(map(np.asarray, x)) if several else np.asarray(x)
-    graph, parts = getattr(model, "_functional", model), []
-    for rows in trace(model).feed(x, _at_once(model, x)):
-        rows = list(rows.values())
-        rows = keras.tree.pack_sequence_as(graph._inputs_struct, rows)
-        said = model(rows, training=False)
-        parts.append(keras.ops.cast(*keras.tree.flatten(said), "float32"))
-    outputs = np.concatenate(parts)
-    outputs = outputs.reshape(len(outputs), *(outputs.shape[1:] or (1,)))
-    return outputs, 0.5 * endings.gives_probabilities(model)
+def outputs(model, x):
+    """Each output for all of `x`, as float32; of a model, or a LiteRT file.
 
-
-def _at_once(model, x):
-    """As many rows as the widest layer's outputs fit.
-
-    A size that is not fixed is not above the largest of `x`.
+    `x` is one array, or as many as the model has inputs.
     """
-    largest = max([1, *(n for a in keras.tree.flatten(x) for n in a.shape[1:])])
-    widest = max(
-        math.prod(n or largest for n in step.shape[1:])
-        for step in trace(model).steps
-    )
-    return max(1, OUTPUTS_AT_ONCE // widest)
+    if isinstance(model, bytes | deploying.File):
+        return [deploying.opened(model)(x)]
+    x = x if len(model.inputs) > 1 else np.asarray(x)
+    said = [call(model, rows) for rows in trace(model).feed(x)]
+    cast = functools.partial(keras.ops.cast, dtype="float32")
+    return [np.concatenate([*map(cast, p)]) for p in zip(*said, strict=True)]
+
+
+def _judged(model, x):
+    """What comes out, and above what a single output means class 1."""
+    if isinstance(model, bytes | deploying.File):
+        model = deploying.opened(model)
+        return *outputs(model, x), 0.5 * model.gives_probabilities()
+    endings.require_one_output(model)
+    (said,) = outputs(model, x)
+    said = said.reshape(len(said), *(said.shape[1:] or (1,)))
+    return said, 0.5 * endings.gives_probabilities(model)
 
 
 def _classes(outputs, threshold):
     if outputs.shape[-1] == 1:
         return (outputs[..., 0] > threshold).astype("int64")
     return np.argmax(outputs, axis=-1)
-
-
-def outputs(model, x):
-    """Each output for all of `x`, as an array; of a model, or a LiteRT file.
-
-    `x` is one array, or as many as the model has inputs.
-    """
-    seen = [keras.tree.flatten(_call(model, part)) for part in _parts(x)]
-    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
-
-
-def _call(model, x):
-    if isinstance(model, bytes):
-        return deploying.runner(model, x)()
-    return model(x, training=False)
-
-
-def _parts(x, rows=1000):
-    for start in range(0, len(keras.tree.flatten(x)[0]), rows):
-        part = slice(start, start + rows)
-        yield keras.tree.map_structure(operator.itemgetter(part), x)

@@ -197,15 +197,13 @@ def activation_scores(model, x):
     channels = trace(model)
     total, count = np.zeros((2, len(channels.held)))
     for tensors in channels.feed(x):
-        for step in channels.steps:
+        for step in channels.walk(tensors):
             if isinstance(step, Reader):
                 (flow,) = step.takes
                 read = np.abs(np.asarray(tensors[flow], np.float64))
                 read = read.reshape(-1, flow.size)
                 np.add.at(total, flow.units, read.sum(axis=0))
                 np.add.at(count, flow.units, len(read))
-            made = step.run(tensors)
-            tensors.update(zip(step.makes, made, strict=True))
     means = total / np.maximum(count, 1)
     return {name: means[units] for name, units in channels.hidden().items()}
 

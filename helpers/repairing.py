@@ -30,7 +30,6 @@ PLAIN = (
     "activity_regularizer",
 )  # fmt: skip
 DELAY = 10  # seconds: who waits for less needs no progress bar
-NUMBERS_AT_ONCE = 10**7  # of one layer, for a batch: 40 MB
 IMAGES = dataclasses.replace(
     INPUTS,
     fits=lambda x: INPUTS.fits(x) and all(map(_finite, keras.tree.flatten(x))),
@@ -146,7 +145,8 @@ def _sums(pair, networks, images):
     inputs, units = matrices[1].shape
     squares = np.zeros((inputs, inputs), order="F")
     rest = np.zeros((inputs, units), order="F")
-    at_once = _at_once(pair[1], networks[1], images)
+    windows = *pair[1].shape[1:-1], *pair[1].kernel.shape[:-1]
+    at_once = networks[1].at_once(images, windows)
     feeds = (network.feed(images, at_once) for network in networks)
     for tensors in zip(*feeds, strict=True):
         whole, rows = map(lay_out, map(_run_to, pair, networks, tensors))
@@ -164,9 +164,7 @@ def _sums(pair, networks, images):
 
 def _run_to(step, network, tensors):
     """What a step reads, of one batch."""
-    for other in itertools.takewhile(lambda x: x is not step, network.steps):
-        made = other.run(tensors)
-        tensors.update(zip(other.makes, made, strict=True))
+    next(other for other in network.walk(tensors) if other is step)
     return tensors[step.takes[0]]
 
 
@@ -200,15 +198,6 @@ def _matrix(step):
     rows = [view(kernel).reshape(-1, kernel.shape[-1])]
     rows += [] if bias is None else [view(bias).reshape(1, -1)]
     return np.concatenate(rows).astype("float32")
-
-
-def _at_once(step, network, images):
-    """As many images as the widest layer, and this one's windows, allow."""
-    sizes = [n for x in keras.tree.flatten(images) for n in np.shape(x)[1:]]
-    shapes = [other.shape[1:] for other in network.steps]
-    shapes.append((*step.shape[1:-1], *step.kernel.shape[:-1]))
-    widest = max(math.prod(n or max(sizes) for n in shape) for shape in shapes)
-    return max(1, NUMBERS_AT_ONCE // widest)
 
 
 def _solve(free, squares, rest, ridge):

@@ -4,12 +4,10 @@ import numpy as np
 
 from helpers import fitting
 from helpers.engine import endings
-from helpers.engine.backend import keras, tf, view
+from helpers.engine.backend import tf, view
 from helpers.engine.doors import INPUTS, MODEL, ROWS, door
 from helpers.engine.readers import Reader
-from helpers.engine.tracing import trace
-
-ROWS_AT_ONCE = 256
+from helpers.engine.tracing import call, trace
 
 
 @door(model=MODEL, x=INPUTS)
@@ -28,15 +26,13 @@ def wanda_scores(model, x):
         for step in known.steps
         if isinstance(step, Reader) and step.name in prunable
     }
-    for tensors in known.feed(x, ROWS_AT_ONCE):
-        for step in known.steps:
+    for tensors in known.feed(x):
+        for step in known.walk(tensors):
             if name := readers.get(step):
                 read = np.asarray(tensors[step.takes[0]], np.float64)
                 read = read.reshape(-1, read.shape[-1])
                 sums[name] = sums.get(name, 0) + np.sum(read**2, axis=0)
                 counts[name] = counts.get(name, 0) + len(read)
-            made = step.run(tensors)
-            tensors.update(zip(step.makes, made, strict=True))
     return {
         name: _times_inputs(step, np.sqrt(sums[name] / counts[name]))
         for step, name in readers.items()
@@ -63,12 +59,13 @@ def taylor_scores(model, x, y):
     kernels = known.some_kernels()
     sums = {name: 0.0 for name in kernels}
     variables = [kernel.value for kernel in kernels.values()]
-    for tensors in known.feed(x, ROWS_AT_ONCE):
-        rows = list(tensors.values())
-        labels = y[start : start + len(rows[0])]
+    for tensors in known.feed(x):
+        labels = y[start:][: len(next(iter(tensors.values())))]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            cost = _summed_loss(model, loss, rows, labels)
+            said = call(model, tensors)[0]
+            labels = endings.labels(labels, said.shape)
+            cost = loss(labels, said) * len(labels)
         for name, slope in zip(
             kernels, tape.gradient(cost, variables), strict=True
         ):
@@ -78,11 +75,3 @@ def taylor_scores(model, x, y):
         name: np.abs(view(kernel) * sums[name] / start)
         for name, kernel in kernels.items()
     }
-
-
-def _summed_loss(model, loss, rows, labels):
-    graph = getattr(model, "_functional", model)
-    inputs = keras.tree.pack_sequence_as(graph._inputs_struct, rows)
-    said = keras.tree.flatten(model(inputs, training=False))[0]
-    labels = endings.labels(labels, said.shape)
-    return loss(labels, said) * len(labels)

@@ -5,8 +5,6 @@ import pathlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from helpers import studying
 
@@ -64,26 +62,9 @@ def _named(values):
 
 
 def tested(gaps):
-    """Means over seeds, and paired t tests as one family (Holm, 1979).
-
-    Args:
-        gaps: what `differences` returns.
-
-    Returns:
-        DataFrame: by "notebook", "claim" and "place" the `mean`, the `std`
-        of the differences, how many `seeds`, the ends `low` and `high` of
-        the 95 % t interval, `p`, and `p_holm`, corrected for all rows.
-    """
+    """All that `differences` returns, as one family: see `studying.tested`."""
     groups = gaps.groupby(["notebook", "claim", "place"], sort=False)["points"]
-    found = groups.agg(["mean", "std", "count"])
-    found = found.rename(columns={"count": "seeds"})
-    error, free = found["std"] / np.sqrt(found["seeds"]), found["seeds"] - 1
-    half = stats.t.ppf(0.975, free) * error
-    found["low"], found["high"] = found["mean"] - half, found["mean"] + half
-    p = 2 * stats.t.sf(abs(found["mean"]) / error, free)
-    found["p"] = np.nan_to_num(p, nan=1)  # no difference in any seed
-    found["p_holm"] = multipletests(found["p"], method="holm")[1]
-    return found
+    return studying.tested(groups)
 
 
 def forest(parts):

@@ -166,14 +166,13 @@ def _round_row(number, model, split, measure):
 
 def _key(initial, split, seed, num_steps, learning_rate):
     """A folder name made from everything that decides the trained weights."""
-    rate = f"{learning_rate:g}" if learning_rate != 1e-3 else "1e-3"
     decides = {
         "network": initial.to_json(),
         "data": split.fingerprint,
         "steps": num_steps,
         "seed": seed,
         "versions": [keras.__version__, tf.__version__],
-        "recipe": f"Adam {rate}, cosine, batch 128",
+        "recipe": f"Adam {learning_rate:g}, cosine, batch 128",
     }
     weights = [array.tobytes() for array in initial.get_weights()]
     content = b"".join([json.dumps(decides).encode(), *weights])

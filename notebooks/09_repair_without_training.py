@@ -242,7 +242,7 @@ magnitudes = masking.magnitude_scores(pruning.prunable_kernels(model))
 shares = masking.erk_sparsities(magnitudes, 0.95)
 budgets = {"layerwise": masking.layerwise_masks(magnitudes, 0.95),
            "global": masking.global_masks(magnitudes, 0.95),
-           "ERK": masking.budget_masks(magnitudes, shares),
+           "ERK": masking.layerwise_masks(magnitudes, shares),
            "LAMP": masking.global_masks(masking.lamp_scores(magnitudes), 0.95)}
 kept = pd.DataFrame({name: {layer: int(mask.sum()) for layer, mask in m.items()}
                      for name, m in budgets.items()}).T
@@ -393,7 +393,8 @@ scores = masking.magnitude_scores(pruning.prunable_kernels(narrow))
 snip = scoring.taylor_scores(narrow, images[:1000], split.y_train[:1000])
 choices = {
     "broken, layerwise": masking.layerwise_masks(scores, 0.99),
-    "ERK": masking.budget_masks(scores, masking.erk_sparsities(scores, 0.99)),
+    "ERK": masking.layerwise_masks(
+        scores, masking.erk_sparsities(scores, 0.99)),
     "SNIP": masking.global_masks(snip, 0.99)}
 for name, masks in choices.items():
     tuned = training.fine_tune(pruning.masked(narrow, masks), split, 500)

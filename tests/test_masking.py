@@ -526,13 +526,13 @@ def test_erk_leaves_narrow_layers_whole():
 
 def test_a_budget_is_kept_by_each_layer():
     scores = {"a": np.arange(20.0), "b": np.arange(10.0).reshape(5, 2)}
-    masks = masking.budget_masks(scores, {"a": 0.75, "b": 0})
+    masks = masking.layerwise_masks(scores, {"a": 0.75, "b": 0})
     assert masks["a"].tolist() == [0] * 15 + [1] * 5
     assert masks["b"].all()
 
 
 def test_a_layer_without_a_budget_is_refused():
     with pytest.raises(ValueError, match=r"got none for \['b'\]"):
-        masking.budget_masks({"a": np.ones(3), "b": np.ones(3)}, {"a": 0.5})
-    with pytest.raises(ValueError, match=r"in \[0, 1\); got 1"):
-        masking.budget_masks({"a": np.ones(3)}, {"a": 1})
+        masking.layerwise_masks({"a": np.ones(3), "b": np.ones(3)}, {"a": 0.5})
+    with pytest.raises(ValueError, match=r"in \[0, 1\), or a dict.*; got 1"):
+        masking.layerwise_masks({"a": np.ones(3)}, {"a": 1})

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from strategies import LAYOUTS
 
 from helpers import compacting, deploying, measuring, networks, pruning
+from helpers.engine import channels
 from helpers.engine.backend import keras
 from helpers.engine.tracing import trace
 
@@ -303,7 +304,7 @@ def test_chunks_layout_and_dtype_of_images_decide_nothing(
     model, x = tiny(), LAYOUTS[layout](images.astype(dtype))
     expected = np.array(model(images.astype("float32"))).argmax(axis=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "OUTPUTS_AT_ONCE", 4 * at_once)
+        patch.setattr(channels, "NUMBERS_AT_ONCE", 4 * at_once)
         said = measuring.predictions(model, x)
     assert np.array_equal(said, expected)
     accuracy = measuring.accuracy(model, x, expected[:, None])
@@ -317,7 +318,7 @@ def test_chunks_layout_and_dtype_of_images_decide_nothing(
 def test_predictions_in_chunks_equal_the_whole(
     trained, split, outputs, monkeypatch
 ):
-    monkeypatch.setattr(measuring, "OUTPUTS_AT_ONCE", outputs)
+    monkeypatch.setattr(channels, "NUMBERS_AT_ONCE", outputs)
     x = split.x_test[:50] if outputs <= 32 else split.x_test
     chunks = measuring.predictions(trained, x)
     assert np.array_equal(chunks, np.argmax(trained(x), axis=1))
@@ -328,7 +329,7 @@ def test_predictions_in_chunks_equal_the_whole(
 def test_one_output_predicts_class_1_above_even_odds(
     outputs, activation, monkeypatch
 ):
-    monkeypatch.setattr(measuring, "OUTPUTS_AT_ONCE", outputs)
+    monkeypatch.setattr(channels, "NUMBERS_AT_ONCE", outputs)
     model = seq(L.Dense(1, activation), inputs=(1,))
     model.set_weights([np.ones((1, 1)), np.zeros(1)])
     x = np.array([[-3], [-0.1], [0], [0.1], [3]], np.float32)

@@ -9,6 +9,7 @@ import pytest
 from networks_of_all_kinds import NETWORKS, outputs, random_weights, rows
 
 from helpers import compacting, masking, measuring, networks, pruning, repairing
+from helpers.engine import channels
 from helpers.engine.backend import keras, tf
 from helpers.engine.tracing import trace
 
@@ -218,7 +219,7 @@ def test_pixels_that_never_vary_keep_their_weights(trained, split):
 def test_batches_change_nothing(lenet, split, monkeypatch):
     pruned = pruning.prune_weights(lenet, 0.8)
     at_once = repairing.least_squares(lenet, pruned, split.x_train)
-    monkeypatch.setattr(repairing, "NUMBERS_AT_ONCE", 1_500_000)
+    monkeypatch.setattr(channels, "NUMBERS_AT_ONCE", 1_500_000)
     in_parts = repairing.least_squares(lenet, pruned, split.x_train)
     for one, other in zip(
         at_once.get_weights(), in_parts.get_weights(), strict=True
@@ -246,7 +247,7 @@ def test_neither_network_is_changed(trained, split):
 def test_memory_is_three_matrices_and_a_batch(monkeypatch):
     model = random_weights(networks.mlp((500,), inputs=500))
     pruned, x = half_of(model), images(600, (500,)).astype("float32")
-    monkeypatch.setattr(repairing, "NUMBERS_AT_ONCE", 50_000)
+    monkeypatch.setattr(channels, "NUMBERS_AT_ONCE", 50_000)
     tracemalloc.start()
     repairing.least_squares(model, pruned, x)
     peak = tracemalloc.get_traced_memory()[1]

@@ -5,6 +5,7 @@ import pytest
 from networks_of_all_kinds import NETWORKS, random_weights, rows
 
 from helpers import fitting, masking, networks, pruning, scoring
+from helpers.engine import channels
 from helpers.engine.backend import keras
 
 L = keras.layers
@@ -85,7 +86,7 @@ def test_taylor_says_what_the_loss_does_without_a_little_of_a_weight(
 def test_taylor_does_not_depend_on_batches(trained, split, monkeypatch):
     test = split.x_test, split.y_test
     one = scoring.taylor_scores(trained, *test)
-    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 30)
+    monkeypatch.setattr(channels, "NUMBERS_AT_ONCE", 30 * 32)
     other = scoring.taylor_scores(trained, *test)
     for name in one:
         np.testing.assert_allclose(one[name], other[name], 1e-3, 1e-7)

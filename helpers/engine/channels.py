@@ -7,11 +7,14 @@ stays. `tracing` finds the numbers.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
 from helpers.engine.backend import keras, view
 from helpers.engine.steps import PROBE
+
+NUMBERS_AT_ONCE = 10**7  # of one layer, for a batch: 40 MB
 
 
 @dataclasses.dataclass(eq=False)
@@ -163,11 +166,12 @@ class Channels:
             found[flow] = np.full(shape, nil)
         return found
 
-    def feed(self, x, rows=256):
-        """Inputs by flow, some rows of `x` at a time.
+    def feed(self, x, rows=None):
+        """Inputs by flow, some `rows` of `x` at a time, see `at_once`.
 
         `x` is one array, or as many as the model has inputs.
         """
+        rows = rows or self.at_once(x)
         arrays = keras.tree.flatten(x)
         wanted = [flow.shape for flow in self.inputs]
         got = [np.shape(array) for array in arrays]
@@ -181,6 +185,25 @@ class Channels:
                 flow: keras.ops.cast(array[start : start + rows], flow.dtype)
                 for flow, array in zip(self.inputs, arrays, strict=True)
             }
+
+    def at_once(self, x, *shapes):
+        """How many rows of `x` the widest layer's outputs allow.
+
+        A size that is not fixed is not above the largest of `x`; `shapes`
+        are of what else there is to hold, for a row.
+        """
+        sizes = [n for a in keras.tree.flatten(x) for n in np.shape(a)[1:]]
+        largest = max([1, *sizes])
+        shapes = [step.shape[1:] for step in self.steps] + list(shapes)
+        widest = max(math.prod(n or largest for n in s) for s in shapes)
+        return max(1, NUMBERS_AT_ONCE // widest)
+
+    def walk(self, tensors):
+        """Each step before it runs; `tensors` get what it makes, by flow."""
+        for step in self.steps:
+            yield step
+            made = step.run(tensors)
+            tensors.update(zip(step.makes, made, strict=True))
 
     def left_out(self, units=False):
         """Layers that pruning weights, or `units`, does not reach: a list."""

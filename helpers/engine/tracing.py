@@ -31,6 +31,14 @@ def trace(model):
     return _KNOWN[graph]
 
 
+def call(model, tensors):
+    """All outputs, in a list, for inputs as `Channels.feed` yields them."""
+    graph = getattr(model, "_functional", None) or model
+    rows = list(tensors.values())
+    rows = keras.tree.pack_sequence_as(graph._inputs_struct, rows)
+    return keras.tree.flatten(model(rows, training=False))
+
+
 def is_graph(operation):
     """Whether it is a model that calls its layers as they are connected."""
     stock = keras.Sequential.call, Functional.call

@@ -113,26 +113,21 @@ STUDIES = {
     })],
     "repaired": [
         (repairs.repair, {
+            "data": datasets.NAMES,
             "network": ["small"],
             "kind": ["weights"],
             "sparsity": [0, 0.8, 0.9, 0.95, 0.98],
         }),
         (repairs.repair, {
-            "data": ["fashion_mnist"],
-            "network": ["small"],
-            "kind": ["weights"],
-            "sparsity": [0.95, 0.98],
-        }),
-        (repairs.repair, {
+            "data": datasets.NAMES,
             "network": ["small"],
             "kind": ["units"],
             "sparsity": [0.5, 0.8],
         }),
         (repairs.repair, {
-            "seeds": range(3),
             "network": ["large"],
             "kind": ["weights"],
-            "sparsity": [0.95],
+            "sparsity": [0.9, 0.95, 0.98],
         }),
     ],
     "budgets": [(repairs.budgets, {

@@ -9,7 +9,7 @@ NUM_IMAGES = 5000  # of the training set, without their labels
 BUDGETS = {
     "layerwise": masking.layerwise_masks,
     "global": masking.global_masks,
-    "ERK": lambda scores, sparsity: masking.budget_masks(
+    "ERK": lambda scores, sparsity: masking.layerwise_masks(
         scores, masking.erk_sparsities(scores, sparsity)
     ),
     "LAMP": lambda scores, sparsity: masking.global_masks(
