@@ -130,21 +130,11 @@ def read(path, columns=(), sample=False):
     return chosen.reset_index(drop=True)
 
 
-def prediction_interval(values):
-    """Where 19 of 20 new seeds are expected: the two ends.
-
-    That of a normal distribution known from n seeds: mean -+
-    t(0.975, n - 1) * standard deviation * sqrt(1 + 1 / n).
-    """
-    n, mean = len(values), np.mean(values)
-    spread = stats.t.ppf(0.975, n - 1) * np.sqrt(1 + 1 / n)
-    half = spread * np.std(values, ddof=1)
-    return mean - half, mean + half
-
-
 @door(table=TABLE)
 def band(table, by, value="accuracy", without_seed=None):
-    """The `prediction_interval` of each group of `by`.
+    """Where 19 of 20 new seeds are expected, for each group of `by`.
+
+    That is the prediction interval of a normal distribution.
 
     Args:
         table: rows with a `seed`, see `study`.
@@ -159,18 +149,10 @@ def band(table, by, value="accuracy", without_seed=None):
     """
     table = table[table["seed"] != without_seed]
     _require_one_row_each(table, [*by, "seed"])
-    groups = table.groupby(list(by))[value]
-    seeds = groups.count()
-    if table.empty or seeds.min() < 2:
-        raise ValueError(
-            f"A band needs at least two seeds in each group of {list(by)}; "
-            f"got {seeds.to_dict()}. Pass a study of more seeds."
-        )
-    ends = groups.apply(prediction_interval)
-    ends = pd.DataFrame([*ends], ends.index, ["low", "high"])
+    found = _intervals(table.groupby(list(by))[value], of_a_new_seed=1)
     if "accuracy" in value:
-        ends = ends.clip(0, 1)
-    return ends.assign(mean=groups.mean(), seeds=seeds)
+        found[["low", "high"]] = found[["low", "high"]].clip(0, 1)
+    return found.drop(columns="std")
 
 
 def inside(live, expected, slack=0.005):
@@ -233,14 +215,8 @@ def paired(table, value, between, baseline, by=()):
     """
     found = gaps(table, value, between, baseline, by)
     groups = found.groupby([*by, between], sort=False)[value]
-    seeds = groups.count()
-    if not seeds.size or seeds.min() < 2:
-        raise ValueError(
-            f"A paired comparison needs two seeds or more that have both "
-            f"{baseline!r} and the other; got {seeds.to_dict()}. Pass a study "
-            "of more seeds, or other columns as `by`."
-        )
-    return tested(groups).drop(columns="std").round(4)
+    columns = ["mean", "low", "high", "p", "p_holm", "seeds"]
+    return tested(groups)[columns].round(4)
 
 
 def t_interval(values):
@@ -257,20 +233,25 @@ def tested(groups):
         95 % t interval, `p`, 1 where nothing differs in any seed, `p_holm`,
         corrected for all rows, the `std` and how many `seeds`.
     """
-    found = groups.agg(["mean", "std", "count"])
-    error, free = found["std"] / found["count"] ** 0.5, found["count"] - 1
-    half = error * stats.t.ppf(0.975, free)
-    p = 2 * stats.t.sf(abs(found["mean"]) / error, free)
-    p = np.nan_to_num(p, nan=1)
-    return pd.DataFrame({
-        "mean": found["mean"],
-        "low": found["mean"] - half,
-        "high": found["mean"] + half,
-        "p": p,
-        "p_holm": multipletests(p, method="holm")[1],
-        "std": found["std"],
-        "seeds": found["count"],
-    })  # fmt: skip
+    found = _intervals(groups)
+    t = abs(found["mean"]) / found["std"] * found["seeds"] ** 0.5
+    p = np.nan_to_num(2 * stats.t.sf(t, found["seeds"] - 1), nan=1)
+    p_holm = multipletests(p, method="holm")[1]
+    return found.assign(p=p, p_holm=p_holm)
+
+
+def _intervals(groups, of_a_new_seed=0):
+    """By group: 95 % t intervals of the mean, or of one more seed."""
+    found = groups.agg(mean="mean", std="std", seeds="count")
+    n = found["seeds"]
+    if not len(n) or n.min() < 2:
+        raise ValueError(
+            f"It takes at least two seeds in each group; got {n.to_dict()}. "
+            "Pass a study of more seeds, or other columns as `by`."
+        )
+    half = stats.t.ppf(0.975, n - 1) * found["std"]
+    half *= np.sqrt(of_a_new_seed + 1 / n)
+    return found.assign(low=found["mean"] - half, high=found["mean"] + half)
 
 
 def _require_one_row_each(table, columns):
