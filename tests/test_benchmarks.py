@@ -74,6 +74,20 @@ def test_groups_run_and_the_report_says_what_they_measured(
 
 
 @pytest.mark.deep
+def test_growth_is_an_exponent_and_a_figure(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "WIDTHS", (50, 600, 900))
+    (row,) = bench.growth()
+    assert row["low"] <= row["measured"] <= row["high"]
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_machine_is_named_with_its_speed(bench):
+    about = bench.machine()
+    assert about["vector instructions"] in (*bench.VECTORS, "?")
+    assert about["GFLOP/s of a matrix product"] > 0
+
+
+@pytest.mark.deep
 def test_repair_is_timed_against_retraining(bench, split):
     rows, turns = bench.repair(networks.mlp((32, 16)), split)
     assert [row["against"] for row in rows] == ["300 steps", "500 steps"]

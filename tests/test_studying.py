@@ -148,7 +148,9 @@ def test_no_difference_at_all_is_none():
 
 @pytest.mark.parametrize("rows", [[0, 6], [0, 1, 2]])
 def test_one_pair_or_none_shows_no_difference(rows):
-    with pytest.raises(ValueError, match=r"two seeds.*got {'two': 1}|two seeds or more.*'one'"):
+    with pytest.raises(
+        ValueError, match=r"two seeds.*got {'two': 1}|two seeds or more.*'one'"
+    ):
         paired(compared(GAPS).iloc[rows])
 
 

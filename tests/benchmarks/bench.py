@@ -57,6 +57,9 @@ PACKAGES = {
 SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 PASSES = "ten forward passes"
 NUM_STEPS, BATCH_SIZE = 500, 128
+TIMES = {"np.partition": 1.5}  # as long as; of all others, 1
+VECTORS = ("avx512f", "avx2", "avx", "sse4_2", "asimd")  # of /proc/cpuinfo
+WIDTHS = (100, 400, 1200, 2500, 4900)  # of three layers: 1e5 to 5e7 weights
 SIDE, SQUARES = 2000, 20  # matrix products that tell the speed limit
 TRAIN = {
     "TFMOT": ("peers.tfmot_fine_tuning",),
@@ -141,6 +144,7 @@ def masks(size):
             for name, python, function in (
                 ("ours", sys.executable, "ours.masks"),
                 ("a full sort", sys.executable, "ours.sorted_masks"),
+                ("np.partition", sys.executable, "ours.partition"),
                 ("torch l1_unstructured", PEERS, "peers.torch_masks"),
             )
         }
@@ -150,7 +154,7 @@ def masks(size):
         zeros = {name: call() for name, call in calls.items()}
     assert set(zeros.values()) == {round(0.9 * size)}, zeros
     rows = [
-        row(work, name, ratio(turns, "ours", name), 1.0)
+        row(work, name, ratio(turns, "ours", name), TIMES.get(name, 1.0))
         for name in list(calls)[1:]
     ]
     peak = peak_of(ours.masks(size)) / (4 * size)
@@ -444,6 +448,28 @@ def halves():
     ]
 
 
+def growth():
+    """Half of the units pruned and cut out: seconds against parameters."""
+    models = [networks.mlp((n, n, n), inputs=n) for n in WIDTHS]
+    halve = lambda m: compacting.compact(pruning.prune_units(m, 0.5))  # noqa: E731
+    calls = {m.count_params(): functools.partial(halve, m) for m in models}
+    turns = timing.time_in_turns(calls, repeats=6, warm_up=1, calls_per_turn=1)
+    seconds, sizes = turns / 1000, np.array(turns.columns, float)
+    large = sizes > 10**6  # below it, calls take longest
+    lines = np.polyfit(np.log(sizes[large]), np.log(seconds.T[large]), 1)
+    found = timing.summary(pd.DataFrame({"exponent": lines[0]})).iloc[0]
+    ax = seconds.median().plot(loglog=True, marker="o", figsize=(6, 4))
+    ax.set(xlabel="parameters", ylabel="seconds to prune and compact",
+           title=f"an exponent of {found['ms']:.2f}")  # fmt: skip
+    BUILD.mkdir(exist_ok=True)
+    ax.figure.savefig(BUILD / "growth.png", dpi=120)
+    plt.close(ax.figure)
+    return [
+        row("half of the units pruned and cut out, exponent of parameters",
+            "-", tuple(found[["ms", "ms_low", "ms_high"]]), 1.1, unit=""),
+    ]  # fmt: skip
+
+
 def tracing():
     """ResNet-50: seconds, and those of a step against ResNet-101's."""
     models = {f"ResNet-{depth}": ours.resnet(depth) for depth in (50, 101)}
@@ -504,13 +530,19 @@ def write_network(folder, model):
 
 def machine():
     """What the numbers hold for."""
-    cpu = platform.processor() or platform.machine()
+    cpu, flags = platform.processor() or platform.machine(), ()
     with contextlib.suppress(OSError):
         text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
         names = [x for x in text.splitlines() if x.startswith("model name")]
         cpu = names[0].split(":")[1].strip()
+        flags = set(text.split())
+    square = tf.random.normal((SIDE, SIDE))
+    product = {"x": lambda: tf.matmul(square, square).numpy()}
+    ms = timing.time_in_turns(product)["x"].median()
     return {
         "CPU": cpu,
+        "vector instructions": next((v for v in VECTORS if v in flags), "?"),
+        "GFLOP/s of a matrix product": round(2 * SIDE**3 / ms / 1e6),
         "cores": os.cpu_count(),
         "memory, GB": round(psutil.virtual_memory().total / 1e9),
         "system": platform.platform(),
@@ -635,6 +667,7 @@ GROUPS = {
     "other_runtime": lambda: other_runtime(task()[0]),
     "importing": importing,
     "halves": halves,
+    "growth": growth,
     "tracing": tracing,
     "memory": memory,
 }

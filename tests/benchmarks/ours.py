@@ -37,6 +37,18 @@ def sorted_masks(size):
     return run
 
 
+def partition(size):
+    """The least that finds the cut: no mask, and ties at either side."""
+    weights = random_weights(int(size))
+
+    def run():
+        number = round(0.9 * weights.size)
+        np.partition(np.abs(weights), number - 1)
+        return number
+
+    return run
+
+
 def resnet(depth=50):
     """ResNet with random statistics in its normalizations; logits out."""
     from helpers.engine.backend import keras
