@@ -10,17 +10,10 @@ def network(ax, kernels, largest):
     """Units as circles, from left to right, and an edge for each weight."""
     sizes = [kernels[0].shape[0], *(k.shape[1] for k in kernels)]
     places = [np.linspace(-1, 1, n + 2)[1:-1] * n / max(sizes) for n in sizes]
-    colours = plt.get_cmap("RdBu_r")
     for layer, kernel in enumerate(kernels):
         for (start, end), weight in np.ndenumerate(kernel):
             ends = -places[layer][start], -places[layer + 1][end]
-            style = {"color": "0.75", "linestyle": ":", "linewidth": 0.6}
-            if weight:
-                strength = abs(weight) / largest
-                shade = 0.5 + np.sign(weight) * (0.2 + 0.3 * strength)
-                style = {"color": colours(shade)}
-                style["linewidth"] = 0.8 + 2.5 * strength
-            ax.plot([layer, layer + 1], ends, zorder=1, **style)
+            ax.plot([layer, layer + 1], ends, **_edge(weight / largest))
     for layer, ys in enumerate(places):
         into = np.any(kernels[layer - 1], axis=0) if layer else True
         alive = into | np.zeros(len(ys), bool)
@@ -31,6 +24,14 @@ def network(ax, kernels, largest):
             )
     ax.set(aspect="equal", xlim=(-0.2, len(kernels) + 0.2), ylim=(-1, 1))
     ax.axis("off")
+
+
+def _edge(weight):
+    """How a weight from -1 to 1 is drawn; dotted if it is zero."""
+    if not weight:
+        return {"color": "0.75", "ls": ":", "lw": 0.6, "zorder": 1}
+    colour = plt.get_cmap("RdBu_r")(0.5 + 0.2 * np.sign(weight) + 0.3 * weight)
+    return {"color": colour, "lw": 0.8 + 2.5 * abs(weight), "zorder": 1}
 
 
 def matrix(ax, kernel, largest, room):
