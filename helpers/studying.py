@@ -94,7 +94,8 @@ def study(
 
     Returns:
         DataFrame: a row per dict, with `seed`, `data`, `source` ("full" or
-        "sample"), the axes, what `experiment` returned, and `seconds`.
+        "sample"), the axes, what `experiment` returned, and the `seconds`
+        of one core that it took.
     """
     from helpers.workshop import running
 
