@@ -95,7 +95,7 @@ def test_pages_are_the_same_everywhere(series):
     first, second = (build(series, **PLACES[place]) for place in PLACES)
     assert first == second
     assert "Größe, 数字".encode() in first["01_page.html"]
-    assert "数字</a>".encode() in first["index.html"]
+    assert "数字</a>".encode() in first["readme.html"]
 
 
 # A folder whose name has spaces and letters from elsewhere
