@@ -5,10 +5,13 @@ import pathlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
 
 MARKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points
+FEW = (-10, -1, 0, 1, 10)  # where there is little room
 STORED = ["nothing masked", "masked", "LiteRT file"]
 OF_FILES = {"int8_accuracy": "file_accuracy", "int8_bytes": "bytes"}
 MEASURED = (  # what settings do not end in
@@ -72,30 +75,48 @@ def forest(parts):
 
     Args:
         parts: a list of tables, one per column, with what `tested` returns,
-            by heading and label.
+            by heading (of one level or more) and label.
+
+    Returns:
+        The axes, one per column, with one scale.
     """
-    height = 0.5 + 0.15 * max(len(p) + 2 * p.index.levshape[0] for p in parts)
-    axes = plt.subplots(1, len(parts), figsize=(10, height), squeeze=False)[1]
-    for ax, part in zip(axes[0], parts, strict=True):
-        heads, labels = (part.index.get_level_values(n) for n in (0, 1))
-        y = np.arange(len(part)) + 1.4 * pd.factorize(heads)[0]
-        colors = np.where(part["p_holm"] < 0.05, "C0", "0.65")
-        ax.hlines(y, part["low"], part["high"], colors)
-        ax.scatter(part["mean"], y, 14, colors)
-        ax.set_yticks(y, labels, size=8)
-        ax.grid(axis="y", visible=False)
-        for head in heads.unique():
-            ax.text(-0.02, y[heads == head][0] - 0.8, head, weight="bold",
-                    size=8, ha="right", transform=ax.get_yaxis_transform(),
-                    )  # fmt: skip
-        ax.axvline(0, color="0.4", linestyle=":")
-        ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
-        ax.set_xscale("symlog", linthresh=1)
-        crowded = len(parts) > 1 and part["mean"].abs().max() > 10
-        marks = MARKS[1::2] if crowded else MARKS
-        ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
-        ax.set_xlim(*_ends(part))
-    return axes[0]
+    tall = max(len(part) + 1.4 * _headings(part).nunique() for part in parts)
+    axes = plt.subplots(
+        1, len(parts), sharex=True, figsize=(10, 0.7 + 0.165 * tall),
+        squeeze=False, layout="constrained",
+    )[1][0]  # fmt: skip
+    axes[0].figure.get_layout_engine().set(wspace=0.06)
+    for ax, part in zip(axes, parts, strict=True):
+        _lines(ax, part)
+    every, marks = pd.concat(parts), FEW if len(parts) > 1 else MARKS
+    axes[0].set_xscale("symlog", linthresh=1, linscale=1.5)
+    axes[0].set_xticks(marks, [f"{mark:g}".replace("-", "−") for mark in marks])
+    axes[0].set_xlim(*_ends(every))
+    return axes
+
+
+def _headings(part):
+    """All levels but the last, in one text."""
+    heads = part.index.droplevel(-1)
+    return heads.map(" · ".join) if heads.nlevels > 1 else heads
+
+
+def _lines(ax, part):
+    """A line and a dot for each row, below its heading."""
+    heads, labels = _headings(part), part.index.get_level_values(-1)
+    y = np.arange(len(part)) + 1.4 * pd.factorize(heads)[0]
+    colors = np.where(part["p_holm"] < 0.05, "C0", "0.65")
+    ax.hlines(y, part["low"], part["high"], colors)
+    ax.scatter(part["mean"], y, 14, colors)
+    ax.set_yticks(y, labels, size=8)
+    ax.grid(axis="y", visible=False)
+    for head in heads.unique():
+        ax.text(
+            -0.02, y[heads == head][0] - 0.9, head, weight="bold", size=8,
+            ha="right", va="center", transform=ax.get_yaxis_transform(),
+        )  # fmt: skip
+    ax.axvline(0, color="0.4", linestyle=":")
+    ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
 
 
 def _ends(part):
@@ -150,3 +171,47 @@ def front(table, x, y="accuracy"):
     """The rows of which no other has both less `x` and more `y`."""
     table = table.sort_values([x, y], ascending=[True, False])
     return table[~(table[y] <= table[y].cummax().shift())]
+
+
+def fronts(every, columns=3):
+    """Size against accuracy, and the Pareto front: a panel for each kind.
+
+    Args:
+        every: see `networks`; drawn is what comes within five points of the
+            best of its kind, a `network` and its `data`.
+        columns: how many panels stand side by side.
+
+    Returns:
+        The axes, one per kind.
+    """
+    kinds = list(every.groupby(["network", "data"], sort=False))
+    high, last = -(-len(kinds) // columns), len(kinds) - columns
+    axes = plt.subplots(
+        high, columns, figsize=(3.2 * columns, 2.6 * high), sharex=True,
+        squeeze=False, layout="constrained",
+    )[1].flat  # fmt: skip
+    for number, (ax, (kind, rows)) in enumerate(zip(axes, kinds, strict=False)):
+        _front(ax, rows, legend=number == 0)
+        ax.set(title=f"{kind[0]}, {DATA.get(kind[1], kind[1])}", ylabel="")
+        ax.tick_params(labelbottom=number >= last)
+        ax.set_xlabel("kB", visible=number >= last)
+        if number % columns == 0:
+            ax.set_ylabel("test accuracy")
+    named = axes[0].get_legend_handles_labels()
+    axes[0].get_legend().remove()
+    for ax in axes[len(kinds) :]:
+        ax.axis("off")
+    axes[-1].legend(*named, loc="center", title="stored", labelspacing=0.8)
+    return axes[: len(kinds)]
+
+
+def _front(ax, rows, legend):
+    """The networks of one kind, and a grey line along their front."""
+    rows = rows[rows["accuracy"] > rows["accuracy"].max() - 0.05]
+    common = {"hue": "stored", "style": "stored", "s": 45, "legend": legend}
+    sns.scatterplot(rows, x="kB", y="accuracy", ax=ax, **common)
+    best = front(rows, "kB")
+    ax.step(best["kB"], best["accuracy"], where="post", color="0.6", zorder=0)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))

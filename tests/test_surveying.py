@@ -129,7 +129,20 @@ def test_a_forest_has_a_line_for_each_row_and_colours_what_survives():
     low, high = ax.get_xlim()
     assert low < -1
     assert high > 40
-    assert len(surveying.forest([found, found])) == 2
+    plt.close("all")
+
+
+def test_columns_of_a_forest_have_one_scale_and_headings_of_all_levels():
+    index = pd.MultiIndex.from_tuples([("2", "A", "x"), ("10", "B", "z")])
+    found = pd.DataFrame(
+        {"mean": [1, -20], "low": [0.5, -30], "high": [2, -10],
+         "p_holm": [0.01, 0.2]}, index,
+    )  # fmt: skip
+    axes = surveying.forest([found[:1], found[1:]])
+    heads = [[text.get_text() for text in ax.texts] for ax in axes]
+    assert heads == [["2 · A"], ["10 · B"]]
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    assert axes[0].get_xlim()[0] < -30
     plt.close("all")
 
 
@@ -167,6 +180,37 @@ def test_networks_are_means_over_seeds_of_each_setting(folder):
     files = found[found["stored"] == "LiteRT file"]
     assert set(files["method"]) == {"b"}
     assert (files[["accuracy", "kB"]] == [0.5, 3.0]).all(axis=None)
+
+
+def test_fronts_have_a_panel_for_each_kind_and_name_the_lowest_axes():
+    kinds = [("a", "mnist"), ("a", "fashion_mnist"), ("b", "mnist"), ("c", "x")]
+    rows = [
+        (*kind, name, kB, accuracy)
+        for kind in kinds
+        for name, kB, accuracy in zip(
+            surveying.STORED, (9, 5, 1), (0.9, 0.88, 0.8), strict=True
+        )
+    ]
+    names = ["network", "data", "stored", "kB", "accuracy"]
+    every = pd.DataFrame(rows, columns=names)
+    every["stored"] = pd.Categorical(every["stored"], surveying.STORED)
+    axes = surveying.fronts(every)
+    assert [ax.get_title() for ax in axes] == [
+        "a, digits", "a, clothes", "b, digits", "c, x",
+    ]  # fmt: skip
+    axes[0].figure.canvas.draw()
+    lowest = [bool(ax.xaxis.label.get_visible()) for ax in axes]
+    assert lowest == [False, True, True, True]
+    for ax, named in zip(axes, lowest, strict=True):
+        assert any(t.get_visible() for t in ax.get_xticklabels()) == named
+        dots, line = np.array(ax.collections[0].get_offsets()), ax.lines[-1]
+        assert dots == pytest.approx(np.array([[9, 0.9], [5, 0.88]]))
+        assert line.get_xydata()[-1].tolist() == [9, 0.9]
+    legends = [ax.get_legend() for ax in axes[0].figure.axes]
+    (legend,) = filter(None, legends)
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == surveying.STORED
+    plt.close("all")
 
 
 def test_smaller_studies_are_drawn_from_the_seeds_without_repeating_one():
