@@ -254,6 +254,16 @@ def graph(model, most=40):
     return graphs.draw(tracing.trace(model), most)
 
 
+@door(model=ANY_MODEL)
+def group_colours(model):
+    """From the name of each group to its colour in `graph`."""
+    from helpers.engine import graphs, tracing  # imports TensorFlow
+
+    channels = tracing.trace(model)
+    tied = graphs.colours_of(channels)[1]
+    return {g: tied.get(g, graphs.ALONE) for g in channels.families()}
+
+
 def images(rows, titles=(), columns=10):
     """A grid of 28 x 28 images, a title above each of the first ones."""
     num_rows = -(-len(rows) // columns)

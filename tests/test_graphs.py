@@ -106,7 +106,7 @@ def test_tied_layers_have_one_colour_and_no_other_layer_has_it():
     }  # fmt: skip
     assert labels == {
         "stem, conv_1b": first[0], "conv_2b, skip_2": second[0],
-        "in no other layer": graphs.ALONE, "has to stay": graphs.HELD,
+        "tied to no other layer": graphs.ALONE, "has to stay": graphs.HELD,
     }  # fmt: skip
 
 

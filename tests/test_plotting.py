@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import seaborn as sns
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
-from helpers import plotting, studying
+from helpers import measuring, networks, plotting, studying
 
 PIXELS = np.random.default_rng(0).random((4, 784))
 X = [0.0, 0.5, 0.9]
@@ -420,6 +420,25 @@ def test_a_compacted_network_stands_beside_the_whole_one():
 def test_what_is_no_small_network_is_refused(kernels):
     with pytest.raises(ValueError, match=r"^'whole' is to be .*; got.*Pass ke"):
         plotting.networks({"whole": kernels})
+
+
+# Groups
+
+
+def test_groups_have_the_colours_of_the_graph():
+    model = networks.resnet((4, 6))
+    colours = plotting.group_colours(model)
+    assert list(colours) == list(measuring.groups(model).index)
+    legend = plotting.graph(model).get_legend()
+    drawn = {
+        text.get_text(): to_hex(patch.get_facecolor())
+        for text, patch in zip(
+            legend.get_texts(), legend.get_patches(), strict=True
+        )
+    }
+    for name, colour in colours.items():
+        shown = name if ", " in name else "tied to no other layer"
+        assert colour == drawn[shown]
 
 
 # Maps

@@ -13,7 +13,7 @@ from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.path import Path
 
 ALONE, HELD, LINE = "#ffffff", "#bdbdbd", "#8c8c8c"
-WIDE, HIGH = 0.76, 0.56  # a box, where columns and lanes are 1 apart
+WIDE, HIGH = 0.76, 0.62  # a box, where columns and lanes are 1 apart
 ARC = 0.5  # how high a line passes over boxes
 PER_ROW = 13  # columns
 NAMED = 8  # groups in the legend
@@ -180,9 +180,9 @@ def _box(ax, box, x, y, shades):
     if len(words) > 1 and len(box.units):
         words = f"{words}\n{box.count}"
     lines = words.split("\n")
-    size = 6.5 * min(1, 9 / max(map(len, lines)), 3.7 / len(lines))
+    size = 6.5 * min(1, 9 / max(map(len, lines)), 3.3 / len(lines))
     ax.text(x, y, words, ha="center", va="center", size=size,
-            linespacing=0.95, zorder=4)  # fmt: skip
+            linespacing=1.15, zorder=4)  # fmt: skip
 
 
 def _lines(start, end, place, per_row):
@@ -238,7 +238,7 @@ def _legend(ax, names):
     shown = {_short(name): names[name] for name in list(names)[:NAMED]}
     if more := len(names) - len(shown):
         shown[f"and {more} more groups"] = "none"
-    shown |= {"in no other layer": ALONE, "has to stay": HELD}
+    shown |= {"tied to no other layer": ALONE, "has to stay": HELD}
     handles = [
         Patch(fc=colour, ec="none" if colour == "none" else "0.4", label=label)
         for label, colour in shown.items()
