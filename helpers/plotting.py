@@ -154,17 +154,36 @@ def show_what_is_left(ax, of="weights"):
     ax.set_xlabel(f"{of} left")
 
 
-def claims(said):
-    """Numbers by (claim, name) as points, a panel of its own scale each."""
+def claims(said, reference=None, x="exhibit"):
+    """Numbers by (claim, name) as points, a panel of its own scale each.
+
+    Args:
+        said: from (claim, name) to a number.
+        reference: from a claim to the number of the whole network, which is
+            a dashed line.
+        x: what the names are.
+    """
     table = pd.DataFrame([(*place, number) for place, number in said.items()])
+    columns = min(3, table[0].nunique())
     with _laid_out_by_seaborn():
         drawn = sns.catplot(
             table, x=1, y=2, col=0, kind="point", linestyle="none",
-            col_wrap=min(3, table[0].nunique()), sharex=False, sharey=False,
-            height=2.2, aspect=1.3, markersize=5,
+            col_wrap=columns, sharex=False, sharey=False,
+            height=2.7, aspect=(2, 1.5, 1.15)[columns - 1], markersize=6,
         )  # fmt: skip
-    drawn.set_titles("{col_name}").set_axis_labels("", "")
+    drawn.set_titles("{col_name}").set_axis_labels(x, "")
+    for claim, number in (reference or {}).items():
+        _dashed(drawn.axes_dict[claim], number, "whole network")
     return drawn.axes_dict
+
+
+def _dashed(ax, height, text):
+    ax.axhline(height, color="0.5", linestyle="--", linewidth=1.2, zorder=0)
+    ax.margins(y=0.2)
+    ax.annotate(
+        text, (0.02, height), (0, 3), xycoords=("axes fraction", "data"),
+        textcoords="offset points", color="0.4", size=9,
+    )  # fmt: skip
 
 
 def networks(versions):

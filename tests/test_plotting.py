@@ -316,6 +316,19 @@ def test_each_claim_has_a_panel_with_its_numbers_on_a_scale_of_its_own():
     assert first.get_ylim()[1] < second.get_ylim()[0]
 
 
+def test_a_claim_is_beside_what_it_is_compared_with():
+    said = {("accuracy, %", 1): 98.0, ("weights", 2): 108_544}
+    axes = plotting.claims(said, {"accuracy, %": 99.0})
+    first, second = axes.values()
+    assert {ax.get_xlabel() for ax in axes.values()} == {"exhibit"}
+    assert [text.get_text() for text in first.texts] == ["whole network"]
+    assert list(first.lines[-1].get_ydata()) == [99, 99]
+    assert first.get_ylim()[0] < 98 < 99 < first.get_ylim()[1]
+    assert not second.texts
+    others = plotting.claims(said, x="network").values()
+    assert {ax.get_xlabel() for ax in others} == {"network"}
+
+
 # Small networks
 
 KERNELS = {

@@ -358,10 +358,12 @@ def test_a_network_with_nan_passes_no_count(capsys, trained):
     broken = pruning.copy_of(pruned)
     broken.layers[0].kernel.assign(np.full((784, 32), np.nan))
     checking.as_many_as_asked("it", broken, 0.5)
+    checking.smallest_went("it", broken, trained)
+    checking.smallest_went("it", pruned, broken)
     checking.rewound("it", broken, trained)
     checking.confirmed("it", np.nan, np.nan)
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:4] for line in lines] == ["FAIL"] * 3
+    assert [line[:4] for line in lines] == ["FAIL"] * 5
 
 
 def test_nothing_left_of_nothing_is_the_same_number(capsys):
