@@ -1,7 +1,6 @@
 """Figures of tidy tables and of arrays, drawn by seaborn; axes come out."""
 
 import contextlib
-import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,8 +9,8 @@ import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
-from helpers.engine import drawing
 from helpers.engine.doors import ANY_MODEL, COUNT, FINITE, door
+from helpers.engine.drawing import networks  # noqa: F401
 
 TITLES = {
     "mnist": "digits (MNIST)",
@@ -19,7 +18,6 @@ TITLES = {
 }
 LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
 NEAR = (1, 0.7, 0.5, 0.3, 0.2, 0.1)  # and where it ends before 10 %
-MANY = 1000  # weights: more edges can neither be seen nor drawn in time
 
 
 @door(seeds=studying.TABLE, live=studying.LIVE)
@@ -184,52 +182,6 @@ def _dashed(ax, height, text):
         text, (0.02, height), (0, 3), xycoords=("axes fraction", "data"),
         textcoords="offset points", color="0.4", size=9,
     )  # fmt: skip
-
-
-def networks(versions):
-    """Small networks side by side, each above its kernels as matrices.
-
-    Weights are blue below zero and red above; one that is exactly zero is
-    dotted in the network and a cross in the matrix. A unit without weights
-    is hollow.
-
-    Args:
-        versions: from a title to a dict of kernels (inputs, units), in the
-            order of the layers.
-    """
-    for title, kernels in versions.items():
-        _require_small(title, list(map(np.shape, kernels.values())))
-    chains = [list(kernels.values()) for kernels in versions.values()]
-    largest = max(np.max(np.abs(k)) for chain in chains for k in chain)
-    rows = [max(map(len, layer)) for layer in zip(*chains, strict=True)]
-    columns = max(len(k.T) for chain in chains for k in chain)
-    size = 2.6 * len(versions), 2.4 + 0.3 * sum(rows) + 0.3 * len(rows)
-    axes = plt.subplots(
-        1 + len(rows), len(versions), figsize=size, squeeze=False,
-        height_ratios=[2.4 / 0.3, *rows],
-    )[1]  # fmt: skip
-    for (title, kernels), column in zip(versions.items(), axes.T, strict=True):
-        drawing.network(column[0], list(kernels.values()), largest)
-        column[0].set_title(title)
-        for ax, num_rows, (name, kernel) in zip(
-            column[1:], rows, kernels.items(), strict=True
-        ):
-            drawing.matrix(ax, kernel, largest, (num_rows, columns))
-            ax.set_title(
-                f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
-            )
-    return axes
-
-
-def _require_small(title, shapes):
-    fits = shapes and all(len(shape) == 2 for shape in shapes)
-    chained = fits and all(a[1] == b[0] for a, b in itertools.pairwise(shapes))
-    if not chained or sum(map(np.prod, shapes)) > MANY:
-        raise ValueError(
-            f"{title!r} is to be drawn as a network; got kernels of the shapes "
-            f"{shapes}. Pass kernels (inputs, units) of Dense layers that "
-            f"follow one another, with at most {MANY:,} weights."
-        )
 
 
 @door(arrays=FINITE)

@@ -1,12 +1,62 @@
 """A small network as circles and lines, and its kernels as matrices."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.patches import Circle
 
+MANY = 1000  # weights: more edges can neither be seen nor drawn in time
 
-def network(ax, kernels, largest):
+
+def networks(versions):
+    """Small networks side by side, each above its kernels as matrices.
+
+    Weights are blue below zero and red above; one that is exactly zero is
+    dotted in the network and a cross in the matrix. A unit without weights
+    is hollow.
+
+    Args:
+        versions: from a title to a dict of kernels (inputs, units), in the
+            order of the layers.
+    """
+    for title, kernels in versions.items():
+        _require_small(title, list(map(np.shape, kernels.values())))
+    chains = [list(kernels.values()) for kernels in versions.values()]
+    largest = max(np.max(np.abs(k)) for chain in chains for k in chain)
+    rows = [max(map(len, layer)) for layer in zip(*chains, strict=True)]
+    columns = max(len(k.T) for chain in chains for k in chain)
+    size = 2.6 * len(versions), 2.4 + 0.3 * sum(rows) + 0.3 * len(rows)
+    axes = plt.subplots(
+        1 + len(rows), len(versions), figsize=size, squeeze=False,
+        height_ratios=[2.4 / 0.3, *rows],
+    )[1]  # fmt: skip
+    for (title, kernels), column in zip(versions.items(), axes.T, strict=True):
+        _network(column[0], list(kernels.values()), largest)
+        column[0].set_title(title)
+        for ax, num_rows, (name, kernel) in zip(
+            column[1:], rows, kernels.items(), strict=True
+        ):
+            _matrix(ax, kernel, largest, (num_rows, columns))
+            ax.set_title(
+                f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
+            )
+    return axes
+
+
+def _require_small(title, shapes):
+    fits = shapes and all(len(shape) == 2 for shape in shapes)
+    chained = fits and all(a[1] == b[0] for a, b in itertools.pairwise(shapes))
+    if not chained or sum(map(np.prod, shapes)) > MANY:
+        raise ValueError(
+            f"{title!r} is to be drawn as a network; got kernels of the shapes "
+            f"{shapes}. Pass kernels (inputs, units) of Dense layers that "
+            f"follow one another, with at most {MANY:,} weights."
+        )
+
+
+def _network(ax, kernels, largest):
     """Units as circles, from left to right, and an edge for each weight."""
     sizes = [kernels[0].shape[0], *(k.shape[1] for k in kernels)]
     places = [np.linspace(-1, 1, n + 2)[1:-1] * n / max(sizes) for n in sizes]
@@ -34,7 +84,7 @@ def _edge(weight):
     return {"color": colour, "lw": 0.8 + 2.5 * abs(weight), "zorder": 1}
 
 
-def matrix(ax, kernel, largest, room):
+def _matrix(ax, kernel, largest, room):
     """A kernel as a signed heat map, exact zeros crossed out.
 
     `room` has rows and columns for the largest one; entries are equally large.
