@@ -82,8 +82,7 @@ def layerwise_masks(scores, sparsity):
         sparsity: one for all layers, or a dict with one for each, by name.
 
     Raises:
-        ValueError: a layer without a sparsity, or that would lose its last
-            weight.
+        ValueError: a layer without one, or that would lose its last weight.
     """
     if not isinstance(sparsity, dict):
         return {

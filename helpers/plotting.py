@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.ticker import PercentFormatter
 
 from helpers import studying
-from helpers.engine.doors import ANY_MODEL, COUNT, FINITE, door
+from helpers.engine.doors import ANY_MODEL, COUNT, FINITE, door, optional
 from helpers.engine.drawing import networks  # noqa: F401
 
 TITLES = {
@@ -20,7 +20,7 @@ LEFT = (1, 0.3, 0.1, 0.03, 0.01)  # where the axis has marks
 NEAR = (1, 0.7, 0.5, 0.3, 0.2, 0.1)  # and where it ends before 10 %
 
 
-@door(seeds=studying.TABLE, live=studying.LIVE)
+@door(seeds=studying.TABLE, live=optional(studying.LIVE))
 def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
     """One thin line per seed, and a thick one for this run, or their mean.
 

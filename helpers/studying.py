@@ -25,10 +25,7 @@ TABLE = Kind(
     "Pass what `studying.read` or `studying.study` returns.",
 )
 LIVE = Kind(
-    lambda value: (
-        value is None
-        or (isinstance(value, pd.Series) and None not in value.index.names)
-    ),
+    lambda value: isinstance(value, pd.Series) and all(value.index.names),
     "a Series whose levels have names",
     "Pass what `studying.sweep` returns, or one column of it.",
 )
@@ -112,11 +109,9 @@ def read(path, columns=(), sample=False):
             `columns` missing in it, or no rows from that source.
     """
     path, again = pathlib.Path(path), "Make it with `make study`."
-    if not path.is_file():
-        raise ValueError(f"There is no study file {path}. {again}")
     try:
         table = pd.read_csv(path, comment="#")
-    except ValueError as error:  # empty, or not a table at all
+    except (OSError, ValueError) as error:  # absent, empty, or no table
         raise ValueError(f"{path} cannot be read: {error}. {again}") from None
     absent = [name for name in (*ALWAYS, *columns) if name not in table]
     if absent:
@@ -159,9 +154,8 @@ def band(table, by, value="accuracy", without_seed=None):
 def inside(live, expected, slack=0.005):
     """The fraction of `live` values that lie in their band.
 
-    `live` is a Series with the index of `expected`: see `band`. If that is a
-    study, its bands are made without seed 0, the live run's. `slack` widens
-    them: another CPU rounds otherwise.
+    `expected` is a `band` with the index of the Series `live`, or a study;
+    then without seed 0, the live run's. `slack`: other CPUs round otherwise.
     """
     if "low" not in expected:
         expected = band(expected, live.index.names, without_seed=0)
@@ -184,10 +178,7 @@ def gaps(table, value, between, baseline, by=()):
 
     Returns:
         DataFrame: a row per difference, in the column `value`, with `seed`,
-        `between` and `by`.
-
-    Raises:
-        ValueError: no seed has both.
+        `between` and `by`. A ValueError if no seed has both.
     """
     _require_one_row_each(table, [*by, between, "seed"])
     keys = [*by, "seed"]

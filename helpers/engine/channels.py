@@ -187,10 +187,9 @@ class Channels:
             }
 
     def at_once(self, x, *shapes):
-        """How many rows of `x` the widest layer's outputs allow.
+        """How many rows of `x` the widest of all outputs and `shapes` allow.
 
-        A size that is not fixed is not above the largest of `x`; `shapes`
-        are of what else there is to hold, for a row.
+        A size that is not fixed is not above the largest of `x`.
         """
         sizes = [n for a in keras.tree.flatten(x) for n in np.shape(a)[1:]]
         largest = max([1, *sizes])
