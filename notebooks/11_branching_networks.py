@@ -50,8 +50,8 @@ ax = plotting.graph(networks.resnet())
 # are tied to each other. What is grey has to stay: the image has so many
 # pixels, and there are ten classes. (`skip_2` and `skip_3` are convolutions of
 # 1 × 1, which bring the input of a block to the size of what is added to it.
-# The input's box shows its last dimension: all pixels in a row, of which a
-# first layer makes 28 × 28.)
+# The input's box shows its last dimension, all pixels in a row; a first layer,
+# not drawn, folds them to 28 × 28.)
 #
 # We train this network to classify clothes.
 
@@ -179,9 +179,9 @@ print(studying.paired(seeds, *against)[["mean", "low", "high"]])
 
 # %% [markdown]
 # With half of each group left, the repaired networks end 2.3 points below their
-# control; with 30 % left, 5.2. After the repair the norm is ahead of chance, by
-# 83.5 to 82.4 % on average; after retraining nothing of that is left. Now we
-# subtract "norm, repaired" instead of the control.
+# control; with 30 % left, 5.2. After the repair the norm is ahead of chance,
+# 83.5 against 82.4 % on average; after retraining nothing of that is left. Now
+# we subtract "norm, repaired" instead of the control.
 
 # %%
 half = seeds[seeds["left"] == "50 % left"]
@@ -248,11 +248,11 @@ ax = plotting.graph(gated)
 # one of them is cut out of it.
 #
 # Here is a block of a transformer. Its input is 6 rows of 16 channels.
-# Attention mixes the rows by weighted averages, several at a time, its
-# **heads**: here four of four channels. Three kernels inside it (query, key,
-# value) make the channels of a head, so they are tied. Then the block adds, and
-# normalizes each row over its channels. (Batch normalization treats each
-# channel alone, which is why it could be cut above.)
+# Attention mixes the rows by weighted averages, in several **heads**: here
+# four, of four channels each. Three kernels inside it (query, key, value) make
+# the channels of a head, so they are tied. Then the block adds, and normalizes
+# each row over its channels. (Batch normalization treats each channel alone,
+# which is why it could be cut above.)
 
 # %%
 entry = keras.Input((6, 16))
@@ -270,9 +270,9 @@ for part in (row, row[1:]):
 # %% [markdown]
 # Two things may go: whole heads of the attention, which work side by side, and
 # units of `wide`, which only `narrow` reads. The 16 channels that are added and
-# normalized have to stay. The last two lines show why: they normalize four
-# numbers, with the 0 and without it. A channel that is zero still takes part in
-# the mean and in the standard deviation, so cutting it would change the others.
+# normalized have to stay, as one term is the input. And if it were not? The
+# last two lines normalize four numbers, with the 0 and without it. A zero takes
+# part in mean and standard deviation, so cutting it would change the others.
 #
 # ## Bring your own
 #
@@ -361,12 +361,12 @@ ax = stairs.plot(marker="o", figsize=(6.5, 2.8), xticks=range(0, 113, 16),
 #
 # ## Move it yourself
 #
-# The slider deletes a share of one group, which the buttons choose. On the
-# right each of its layers is a row and each channel a column, coloured by the
-# rank of its norm in that layer: dark is the smallest, yellow the largest, and
-# white is deleted. Columns are sorted by the score of the group, so the left
-# ones go first. Accuracies are of 1,000 test images, without repair. *Which of
-# the two layers decides which channels go?*
+# The buttons choose a group, and the slider deletes a share of it. On the right
+# each of its layers is a row and each channel a column, coloured by the rank of
+# its norm in that layer: dark is the smallest, yellow the largest. Columns are
+# sorted by the score of the group; the left ones go first and leave a white
+# gap. Accuracies are of 1,000 test images, without repair. *Which of the two
+# layers decides which channels go?*
 
 # %%
 own = masking.unit_scores(pruning.prunable_kernels(model))  # each layer alone
@@ -493,8 +493,8 @@ for name, scores in {"group": together, "broken, each layer": own}.items():
 #
 # In this notebook, we saw:
 #
-# - layers that are added or multiplied as a group: the same channels go from
-#   all of them, or the shapes do not fit;
+# - groups of layers that are added or multiplied: the same channels go from all
+#   of them, or the outputs are wrong;
 # - half of each group of a small residual network, cut out: 26.1 % of the MACs
 #   are left, and the same outputs as with masks;
 # - over six seeds, 2.3 points below the control after repair and retraining,

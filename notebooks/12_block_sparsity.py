@@ -56,7 +56,7 @@ scattered = np.where(np.abs(kernel) >= eighth, kernel, 0)
 kept.astype(int)
 
 # %% [markdown]
-# Two blocks of eight are left. Now count bytes: a weight takes four. The sparse
+# Two of eight blocks are left. Now count bytes: a weight takes four. The sparse
 # formats add one byte for the place of each weight or block (orange: the number
 # of the input or block in its unit), and one for each of five counts that say
 # where a unit begins and ends (green). *How many bytes will each take?*
@@ -102,10 +102,10 @@ for ax, (name, (starts, places, weights)) in zip(axes, stored.items(),
 # ## Prune a real network in blocks
 #
 # LiteRT has two such formats: blocks of **1 × 4** for weights in floats, and of
-# **1 × 16** for weights in **int8**, whole numbers of 8 bits. (It is called
-# *dynamic*: weights are stored as int8, and the scale of a layer's inputs is
-# found as it runs; notebook 13 is about it.) Blocks of 16 fit only where a
-# layer's inputs are a multiple of 16, so this network is wider than the others.
+# **1 × 16** for weights in **int8**, whole numbers of 8 bits. (Here *dynamic*
+# int8: weights are stored so, and the scale of a layer's inputs is found as it
+# runs; notebook 13 is about it.) Blocks of 16 fit only where a layer's inputs
+# are a multiple of 16, so this network is wider than the others.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")
@@ -292,18 +292,20 @@ checking.claim("units, int8: better still, the least of three ratios",
 # - *1 × 4* is faster for one image, but slower for 100, with 6.45 ms against
 #   4.19 ms;
 # - *1 × 16, int8* reaches both targets, of size and of speed, with all its
-#   neurons (that of accuracy was met above): it is more than nine times faster
-#   for one image. A good part of that is due to int8, and for 100 images the
-#   *dense* int8 file is far faster than the blocks are;
+#   neurons (that of accuracy was met above): it is 10.6 times faster for one
+#   image (8.8 in the race below, so only just). A good part of that is due to
+#   int8, and for 100 images the *dense* int8 file is far faster than the blocks
+#   are;
 # - *units* win. With as many weights left, the file with fewer neurons is
 #   smaller and faster, for one image and for 100, and about as accurate.
 #
 # Single weights save bytes in the file only: LiteRT fills their zeros in again,
 # by an operation called DENSIFY, which blocks do without. Where zeros stay out,
-# most of the work for one image is to fetch the weights, and fewer bytes are
-# less work. For 100 images each weight that has been fetched can be used 100
-# times, and there the dense products are better tuned. So blocks are worth
-# their trouble where images come one by one and neurons have to stay.
+# fewer bytes are less to fetch, but that is not all: *units*, hardly smaller
+# than *1 × 4*, take a quarter of its time for one image. Dense products seem
+# better tuned, above all for 100 images, where a fetched weight serves 100
+# times. So blocks are worth their trouble where images come one by one and
+# neurons have to stay.
 #
 # ## Look around: who skips zeros in 2026?
 #
@@ -363,15 +365,15 @@ print(sweep["times faster"].unstack())
 
 # %% [markdown]
 # You should have seen floats gain most of their time at size 4, and int8 at 8
-# and 16: at 8 LiteRT already stores blocks of 16, some of them half empty.
-# Larger blocks add less, and from 8 on accuracy falls (one seed). So the
-# runtime chooses the size of your blocks: find out first what it skips.
+# and 16: at 8 LiteRT already stores blocks of 16, some half empty. Below 8,
+# *dense, int8* is faster; at 32 accuracy is lowest (one seed). So the runtime
+# chooses the size of your blocks: find out first what it skips.
 #
 # ## Your turn
 #
 # **Exercise 1.** In the int8 file, `hidden_2` is stored in blocks of 1 × 16: a
 # byte for each weight that is kept, a byte for the place of each block, and two
-# for each of 1,025 starts. Work out how many bytes that is, if a tenth of its
+# for each of 1,025 counts. Work out how many bytes that is, if a tenth of its
 # 1,024 × 1,024 weights is left. Within 100 bytes will do; the check prints how
 # far you are off.
 
@@ -474,7 +476,7 @@ except ValueError as error:
 # - that zeros make a network faster only where a runtime skips them: in LiteRT
 #   blocks of 4 in floats and of 16 in int8, along the inputs of a unit;
 # - no neuron removed, 15 % of the weights left in blocks of 16, and int8: a
-#   file 22.0 times smaller, over nine times faster for one image, and 0.07
+#   file 22.0 times smaller, about nine times faster for one image, and 0.07
 #   points less accurate (six seeds, 0.15 below to 0.02 above);
 # - that removing neurons instead is smaller and faster still, and that for 100
 #   images at a time a dense int8 file beats all blocks;

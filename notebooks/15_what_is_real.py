@@ -54,8 +54,8 @@ print(f"control ahead by {gaps.mean():.2f} points, 95 % interval {ends}")
 # The seeds of one stage differ more than the two networks of a pair. The
 # difference of the two averages carries this scatter between seeds; a **paired
 # difference**, taken within one seed, leaves it out. The mean is the same
-# either way; the interval is not. Made in this way, it would contain the true
-# mean in nineteen of twenty such studies.
+# either way; the interval is not. In nineteen of twenty such studies it
+# contains the true mean.
 #
 # ## Put every comparison into one figure
 #
@@ -101,21 +101,22 @@ print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T)
 
 # %% [markdown]
 # Most of what survives is a cost: of deep cuts, even after retraining
-# (notebooks 4, 5, 10, 11 and 12), of weights drawn by lot (7) and of random
-# masks (8). Gains are fewer: the gradual schedule with 2 % of the weights left
-# (7), a ticket's own weights in the last of four rounds (8), some of the
-# budgets, solving for the weights before retraining where little is left (9),
-# and a cut network instead of a new one, on clothes (13). Both differences of
-# notebook 6 survive: they have fifty seeds.
+# (notebooks 4, 5, 10, 11 and 12), of rounds at 0.9 and of weights drawn by lot
+# (7), of random masks (8), and of solving *instead* of retraining, in a large
+# network or, on digits, where most units are gone (9). Gains are fewer: the
+# gradual schedule with 2 % of the weights left (7), a ticket's own weights in
+# round 9 (8), some of the budgets, solving *before* retraining where little is
+# left (9), and a cut network instead of a new one, on clothes (13). Both
+# differences of notebook 6 survive: they have fifty seeds.
 #
 # What does not survive? No gain of a retrained network *over* its dense control
 # does (4, 8 and 12), nor does what rewinding later (8), a ranking of filters
-# (10) or a teacher (13) may be worth. In notebooks 2 and 3 one test does:
-# without retraining, networks fall off their cliff, each seed elsewhere. Grey
-# does not mean zero; it means that six seeds cannot carry it through so many
-# tests. A notebook that asks eight questions is right to correct for eight. But
-# if you read the whole series and keep the most striking differences in mind,
-# this is your family.
+# (10) or a teacher (13) may be worth. In notebooks 2 and 3 all tests but one
+# fail: without retraining, networks collapse, each seed at another sparsity.
+# Grey does not mean zero; it means that six seeds cannot carry it through so
+# many tests. A notebook that asks eight questions is right to correct for
+# eight. But if you read the whole series and keep the most striking differences
+# in mind, this is your family.
 #
 # ## Ask how many seeds it takes
 #
@@ -215,7 +216,7 @@ gain = round(took[1] / took[2], 1)
 print(f"seconds per seed: {took[1]:.2f}, {took[2]:.2f}; ratio {gain}")
 
 # %% [markdown]
-# Two workers are about 1.6 times as fast as one, not twice. Twelve seeds are on
+# Two workers are faster than one, but not twice as fast. Twelve seeds are on
 # disk now, and were not run twice. We ask for all fifty, and three seconds
 # later we kill one of the two workers, in the middle of a seed. *How many of
 # the 200 rows, four for each seed, will be missing?*
@@ -243,8 +244,8 @@ checking.claim("this run's means are within half a point of the stored study's",
 # worker has taken its place. A study that is stopped goes on in the same way:
 # call it again.
 #
-# What do fifty seeds say, where six said 0.53 points? Each small dot is a seed,
-# each large one a mean, with its 95 % interval.
+# What do fifty seeds say, where six said 0.53 points? Small dots are seeds
+# (many coincide), large ones means with 95 % intervals.
 
 # %%
 parts = pd.concat([pairs.assign(seeds=np.where(
@@ -278,15 +279,15 @@ tidy = hours.reset_index().melt("study", var_name="workers")
 ax = sns.stripplot(tidy, x="value", y="study", hue="workers", jitter=False)
 ax.set(xscale="log", xlabel="hours for fifty seeds", ylabel="")
 ax.xaxis.set_major_formatter("{x:g}")
-print(hours["1"].agg(["min", "median", "max"]).round(1).to_dict())
+print(hours["1"].agg(["min", "median", "max"]).round(2).to_dict())
 print(f"sixteen workers, modelled: {gain**4:.1f} times as fast as one")
 
 # %% [markdown]
-# On one core the smallest study takes eleven minutes, the middle one six hours
-# and the largest eighteen. No run waits for another, so more workers are the
-# cheapest way to more seeds, even if sixteen were only 6.6 times as fast as
-# one. On a cluster of many machines only one line changes:
-# `distributed.Client` gets its address.
+# On one core the smallest study takes minutes, the middle one eight hours and
+# the largest eighteen, as measured, most of them while others worked, too. No
+# run waits for another, so more workers are the quickest way to more seeds,
+# even if sixteen are far from sixteen times as fast as one. On a cluster of
+# many machines only one line changes: `distributed.Client` gets its address.
 #
 # ## Weigh bytes, time and accuracy
 #
@@ -306,13 +307,14 @@ axes = surveying.fronts(every)
 # On the large network the front turns at an int8 file of a cut network, a
 # fiftieth of the whole: nothing smaller comes near its accuracy. Then come
 # networks that were cut or masked, and retrained. On digits the front ends at a
-# fifth of the whole network's bytes, on clothes with the whole network. That of
-# notebook 12 begins with int8 files, too, of cut units and then of blocks.
+# fifth of the whole network's bytes, on clothes with the whole network. The
+# front of notebook 12's network begins with int8 files, too, of cut units and
+# then of blocks.
 #
 # In LeNet-300-100 the gradual recipe of notebook 8's appendix is the whole
 # front, and one of its networks is smaller *and* more accurate than all else.
-# But it trains much longer. That is one more reason for a control: how long a
-# network was trained may matter more than how it was pruned.
+# But it trains much longer (notebook 8). That is one more reason for a control:
+# how long a network was trained may matter more than how it was pruned.
 #
 # Bytes can be counted; time has to be measured, in the runtime that will carry
 # the network. Here are networks of the same shapes as some of these, as LiteRT
@@ -382,12 +384,12 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(3)
 # %% [markdown]
 # Without retraining (stars) the differences go from 1 to 21 points, but seeds
 # differ so much that only one of the four is blue. With retraining, chance
-# instead of magnitude costs most, 5.3 points, then losing half of the groups or
-# filters, 2.3 and 1.5. Where little is left, solving before retraining gains 2
-# points, the gradual schedule 1.4, a ticket 0.9 and a budget 0.4; a teacher
-# gains nothing that we could show. The best bargain is grey: a network with 14
-# times fewer MACs ends a tenth of a point below its control, and six seeds
-# cannot tell that from zero.
+# instead of magnitude costs most, 5.3 points, then losing half of each group or
+# of the filters, 2.3 and 1.5. Solving before retraining gains 2 points, the
+# gradual schedule 1.4, a cut student 1.3, a ticket 0.9 and a budget 0.4; a
+# teacher gains nothing that we could show. The best bargain is grey: a network
+# with 14 times fewer MACs ends a tenth of a point below its control, and six
+# seeds cannot tell that from zero.
 #
 # ## Choose
 #
@@ -541,7 +543,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #
 # In this notebook, we saw:
 #
-# - 148 tests of the series as one family: 105 have p < 0.05 on their own, 46
+# - 160 tests of the series as one family: 112 have p < 0.05 on their own, 47
 #   survive Holm's correction;
 # - how many seeds it takes: 3 to 80 for a difference of 0.3 points between
 #   retrained networks, 8 to 696 for one of 0.1;

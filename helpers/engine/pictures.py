@@ -72,10 +72,10 @@ def side_by_side(pngs):
     return _png(whole, optimize=True)
 
 
-def small(png):
-    """The same picture in 64 colours: a third of the bytes."""
+def small(png, colours=64):
+    """The same picture in few colours: a third of the bytes."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    return _png(picture.quantize(64), optimize=True)
+    return _png(picture.quantize(colours), optimize=True)
 
 
 def as_text(png):

@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from helpers.engine import caching
+from helpers.engine import caching, pictures
 from helpers.workshop import publishing
 
 PAGES = pathlib.Path("build")
@@ -124,7 +124,9 @@ def _clean(notebook, path):
             if len(data) > 1:
                 data.pop(WIDGET, None)
             if "image/png" in data:
-                data["image/png"] = "".join(data["image/png"].split())
+                png = base64.b64decode(data["image/png"])
+                png = pictures.small(png, colours=256)
+                data["image/png"] = pictures.as_text(png)
     nbformat.validate(notebook)
     return notebook
 
