@@ -167,8 +167,9 @@ ends = gaps.query("network == 'small' and kind == 'weights'")
 axes = plotting.differences(ends, hue="stage", col="data")
 _ = axes["mnist"].set_ylabel("points ahead of 500 steps")
 found = studying.paired(ahead, "accuracy", "stage", "500 steps", by)
-tests = (100 * found[["mean", "low", "high"]]).assign(p_holm=found["p_holm"])
-tests.query("kind == 'weights' and network == 'small'").round(2)
+tests = (100 * found[["mean", "low", "high"]]).round(2)
+tests["p_holm"] = found["p_holm"].round(3)
+tests.query("kind == 'weights' and network == 'small'")
 
 # %% [markdown]
 # Small dots are seeds, large ones their means, with 95 % intervals; zero is 500
@@ -203,7 +204,7 @@ sliders.Prediction("With 5 % of its weights, the larger network is at "
 large = gaps.query("network == 'large'")
 axes = plotting.differences(large, hue="stage", col="data")
 _ = axes["mnist"].set_ylabel("points ahead of 500 steps")
-tests.query("network == 'large'").round(2)
+tests.query("network == 'large'")
 
 # %% [markdown]
 # Nearly all of it comes back, too. But here 500 steps are ahead, by 0.43 points
@@ -225,7 +226,7 @@ axes = plotting.differences(units, hue="stage", col="data")
 for ax in axes.values():
     ax.set_xlabel("units left")
 _ = axes["mnist"].set_ylabel("points ahead of 500 steps")
-tests.query("kind == 'units'").round(2)
+tests.query("kind == 'units'")
 
 # %% [markdown]
 # With half of the units left the repair is 0.16 points behind 500 steps on
