@@ -6,7 +6,8 @@ import networks_of_all_kinds as kinds
 import numpy as np
 import pytest
 
-from helpers import compacting, pruning
+from helpers import compacting, networks, pruning
+from helpers.engine import channels
 from helpers.engine.backend import keras
 from helpers.engine.tracing import trace
 
@@ -139,3 +140,12 @@ def test_a_dead_branch_keeps_one_unit():
     small, x = compacting.compact(network), kinds.rows(network)
     assert small.get_layer("inner_0").filters == 1
     assert gap(network, small, x) <= 1e-5
+
+
+def test_as_many_rows_at_once_as_the_widest_layer_allows():
+    known, x = trace(networks.mlp((2000, 50))), np.zeros((3, 784))
+    assert known.at_once(x) == channels.NUMBERS_AT_ONCE // 2000
+    assert known.at_once(x, (500, 200)) == channels.NUMBERS_AT_ONCE // 100_000
+    assert known.at_once(x, (10**9,)) == 1
+    rows = [len(*tensors.values()) for tensors in known.feed(x, rows=2)]
+    assert rows == [2, 1]
