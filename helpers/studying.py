@@ -25,7 +25,7 @@ TABLE = Kind(
     "Pass what `studying.read` or `studying.study` returns.",
 )
 LIVE = Kind(
-    lambda value: isinstance(value, pd.Series) and all(value.index.names),
+    lambda x: isinstance(x, pd.Series) and None not in x.index.names,
     "a Series whose levels have names",
     "Pass what `studying.sweep` returns, or one column of it.",
 )
@@ -50,8 +50,7 @@ def sweep(function, splits, **axes):
 
     axes = {"data": splits, **axes}
     places, rows = list(itertools.product(*axes.values())), []
-    label = function.__name__.strip("<>")
-    for place in progress(places, label):
+    for place in progress(places, function.__name__.strip("<>")):
         seen = function(**dict(zip(axes, place, strict=True)))
         if not isinstance(seen, dict):
             test = splits[place[0]].x_test, splits[place[0]].y_test
@@ -154,8 +153,9 @@ def band(table, by, value="accuracy", without_seed=None):
 def inside(live, expected, slack=0.005):
     """The fraction of `live` values that lie in their band.
 
-    `expected` is a `band` with the index of the Series `live`, or a study;
-    then without seed 0, the live run's. `slack`: other CPUs round otherwise.
+    `live` is a Series with the index of `expected`: see `band`. If that is a
+    study, its bands are made without seed 0, the live run's. `slack` widens
+    them: another CPU rounds otherwise.
     """
     if "low" not in expected:
         expected = band(expected, live.index.names, without_seed=0)
@@ -178,7 +178,10 @@ def gaps(table, value, between, baseline, by=()):
 
     Returns:
         DataFrame: a row per difference, in the column `value`, with `seed`,
-        `between` and `by`. A ValueError if no seed has both.
+        `between` and `by`.
+
+    Raises:
+        ValueError: no seed has both.
     """
     _require_one_row_each(table, [*by, between, "seed"])
     keys = [*by, "seed"]
@@ -228,8 +231,7 @@ def tested(groups):
     found = _intervals(groups)
     t = abs(found["mean"]) / found["std"] * found["seeds"] ** 0.5
     p = np.nan_to_num(2 * stats.t.sf(t, found["seeds"] - 1), nan=1)
-    p_holm = multipletests(p, method="holm")[1]
-    return found.assign(p=p, p_holm=p_holm)
+    return found.assign(p=p, p_holm=multipletests(p, method="holm")[1])
 
 
 def _intervals(groups, of_a_new_seed=0):
