@@ -361,9 +361,8 @@ checking.claim("in int8, too, it loses less than a fifth of a point",
 
 # %% [markdown]
 # The masked network is as accurate as the whole one, as large and as slow. What
-# was cut is smaller and faster, though 10 % of the units took hardly less time
-# than 15 %. Int8 makes the network with 15 % smaller once more, from 675 to 178
-# kB, and in this run faster by a third, at the same accuracy.
+# was cut is smaller and faster. Int8 makes the network with 15 % of its units
+# smaller once more, from 675 to 178 kB, at the same accuracy and no slower.
 #
 # ## Draw the map
 #
