@@ -41,6 +41,12 @@ def several(split, seed):
     return [{"round": number, "accuracy": 0.9} for number in range(3)]
 
 
+def idle(split, seed):
+    """It waits, as on a busy machine."""
+    time.sleep(1)
+    return {"accuracy": 0.9}
+
+
 def fail_at_two(split, seed):
     """Not every run ends well."""
     if seed == 2:
@@ -66,6 +72,11 @@ def test_every_combination_has_one_row_with_its_settings(capsys):
     assert (table["images"] == 784_000).all()
     assert (table["seconds"] >= 0).all()
     assert "note, sample: 100%" in capsys.readouterr().out
+
+
+def test_seconds_are_of_work_and_not_of_waiting():
+    here(note, [0], sparsity=[0.5])  # the data are read once
+    assert here(idle, [0])["seconds"].item() < 0.5
 
 
 def test_a_run_may_give_several_rows():

@@ -366,6 +366,14 @@ def test_a_network_with_nan_passes_no_count(capsys, trained):
     assert [line[:4] for line in lines] == ["FAIL"] * 5
 
 
+def test_of_equal_weights_any_may_go(capsys, trained):
+    same = pruning.copy_of(trained)
+    for layer in same.layers:
+        layer.kernel.assign(np.ones(layer.kernel.shape))
+    checking.smallest_went("it", pruning.prune_weights(same, 0.5), same)
+    assert capsys.readouterr().out.startswith("PASS")
+
+
 def test_nothing_left_of_nothing_is_the_same_number(capsys):
     checking.confirmed("it", 0, 0)
     assert capsys.readouterr().out.startswith("PASS")
