@@ -1,6 +1,5 @@
 """What a network costs, parameters, MACs and bytes, and how well it reads."""
 
-import functools
 import pathlib
 import tempfile
 import zlib
@@ -169,8 +168,10 @@ def outputs(model, x):
         return [deploying.opened(model)(x)]
     x = x if len(model.inputs) > 1 else np.asarray(x)
     said = [call(model, rows) for rows in trace(model).feed(x)]
-    cast = functools.partial(keras.ops.cast, dtype="float32")
-    return [np.concatenate([*map(cast, p)]) for p in zip(*said, strict=True)]
+    return [
+        np.concatenate([keras.ops.cast(part, "float32") for part in parts])
+        for parts in zip(*said, strict=True)
+    ]
 
 
 def _judged(model, x):

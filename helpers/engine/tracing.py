@@ -25,7 +25,7 @@ _KNOWN = weakref.WeakKeyDictionary()
 
 def trace(model):
     """The `Channels` of a model, Sequential or functional."""
-    graph = getattr(model, "_functional", None) or model
+    graph = _graph(model)
     if graph not in _KNOWN:
         _KNOWN[graph] = _Tracer().channels(graph)
     return _KNOWN[graph]
@@ -33,9 +33,8 @@ def trace(model):
 
 def call(model, tensors):
     """All outputs, in a list, for inputs as `Channels.feed` yields them."""
-    graph = getattr(model, "_functional", None) or model
     rows = list(tensors.values())
-    rows = keras.tree.pack_sequence_as(graph._inputs_struct, rows)
+    rows = keras.tree.pack_sequence_as(_graph(model)._inputs_struct, rows)
     return keras.tree.flatten(model(rows, training=False))
 
 
@@ -43,6 +42,11 @@ def is_graph(operation):
     """Whether it is a model that calls its layers as they are connected."""
     stock = keras.Sequential.call, Functional.call
     return isinstance(operation, keras.Model) and type(operation).call in stock
+
+
+def _graph(model):
+    """As Keras keeps it; of a Sequential model, inside."""
+    return getattr(model, "_functional", None) or model
 
 
 class _Tracer:
@@ -115,7 +119,7 @@ class _Tracer:
     def _call(self, node, takes, call, path):
         layer, name = node.operation, path + node.operation.name
         if is_graph(layer):
-            inner = getattr(layer, "_functional", layer)
+            inner = _graph(layer)
             takes = _ordered(inner, *call)
             for entry, flow in zip(inner._inputs, takes, strict=True):
                 self.label(entry, len(entry.shape) - 1, flow.units)

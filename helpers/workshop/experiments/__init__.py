@@ -79,17 +79,17 @@ STUDIES = {
     ],
     "branching": [
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["dense"],
             "sparsity": [0],
         }),
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["norm", "norm, repaired", "random, repaired"],
             "sparsity": [0.5],
         }),
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["norm, repaired"],
             "sparsity": [0.7],
         }),
