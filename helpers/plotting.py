@@ -45,14 +45,12 @@ def runs(seeds, live=None, x="sparsity", y="accuracy", hue="method", **grid):
             thick, **common, **grid, kind="line", style=hue, style_order=order,
             markers=True, dashes=False, errorbar=None,
         )  # fmt: skip
-    panels = drawn.axes_dict or {None: drawn.ax}
-    for name, ax in panels.items():
-        one = seeds if name is None else seeds[seeds[grid["col"]] == name]
+    for ax, one in _panels(drawn, seeds, grid["col"]):
         sns.lineplot(
             one, **common, ax=ax, legend=False, units="seed", estimator=None,
             linewidth=1, alpha=0.5,
         )  # fmt: skip
-    return _finished(drawn, panels, x, y)
+    return _finished(drawn, x, y)
 
 
 def _thick_and_thin(seeds, live, y, hue):
@@ -83,26 +81,24 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
     scale, unit = (100, "points") if "accuracy" in y else (1, y)
     points = gaps.assign(**{y: scale * gaps[y]})
     dodge = 0.8 - 0.8 / points[hue].nunique() if hue else False
-    common = {"x": x, "y": y, "hue": hue}
+    common = {"x": x, "y": y, "hue": hue, "palette": grid.pop("palette", None)}
     with _laid_out_by_seaborn():
         drawn = sns.catplot(
             points, **common, **{"height": 3.3, **grid}, kind="point",
             linestyle="none", errorbar=studying.t_interval, capsize=0.1,
             dodge=dodge, markersize=5, err_kws={"linewidth": 1.5},
         )  # fmt: skip
-    panels = drawn.axes_dict or {None: drawn.ax}
-    for name, ax in panels.items():
-        one = points if name is None else points[points[grid["col"]] == name]
+    for ax, one in _panels(drawn, points, grid.get("col")):
         sns.stripplot(
-            one, **common, dodge=bool(hue), ax=ax, legend=False,
-            alpha=0.5, size=4, jitter=False,
+            one, **common, dodge=bool(hue), ax=ax, legend=False, size=4.5,
+            edgecolor="white", linewidth=0.7, jitter=False, zorder=3,
         )  # fmt: skip
         ax.axhline(0, color="0.4", linestyle=":", zorder=0)
         if x == "sparsity":
-            left = [f"{100 - 100 * s:.3g} %" for s in sorted(set(points[x]))]
-            ax.set_xticks(range(len(left)), left)
+            left = (100 - 100 * np.unique(points[x])).round(1)
+            ax.set_xticks(range(len(left)), [f"{n:g} %" for n in left])
     x = "weights left" if x == "sparsity" else x
-    return _finished(drawn, panels, x, f"difference, {unit}")
+    return _finished(drawn, x, f"difference, {unit}")
 
 
 @contextlib.contextmanager
@@ -120,8 +116,17 @@ def _laid_out_by_seaborn():
         plt.rcParams[name] = before
 
 
-def _finished(drawn, panels, x, y, chance=0.1):
+def _panels(drawn, table, column):
+    """Pairs of a panel's axes and the rows that belong there."""
+    for name, ax in drawn.axes_dict.items():
+        yield ax, table[table[column] == name]
+    if not drawn.axes_dict:
+        yield drawn.ax, table
+
+
+def _finished(drawn, x, y, chance=0.1):
     """Titles in words, percent, what is left, chance level; the axes."""
+    panels = drawn.axes_dict or {None: drawn.ax}
     drawn.figure.set_layout_engine("constrained", wspace=0.08)
     if drawn.legend:
         sns.move_legend(drawn, "outside right center")

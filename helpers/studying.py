@@ -13,9 +13,7 @@ from helpers.engine.doors import FUNCTION, Kind, door
 
 ALWAYS = ("seed", "data", "source")  # columns that every study has
 LIST = Kind(
-    lambda value: (
-        isinstance(value, range | list | tuple | np.ndarray) and len(value) > 0
-    ),
+    lambda x: isinstance(x, range | list | tuple | np.ndarray) and len(x) > 0,
     "a list of one value or more",
     lambda value: f"For a single one, pass `[{value!r}]`.",
 )
@@ -103,6 +101,8 @@ def study(
 def read(path, columns=(), sample=False):
     """The rows of a study file that come from the full data, or the sample.
 
+    Beside each "accuracy" stands the same in percent: "points".
+
     Raises:
         ValueError: no such file, `seed`, `data`, `source` or one of
             `columns` missing in it, or no rows from that source.
@@ -122,6 +122,8 @@ def read(path, columns=(), sample=False):
     chosen = table[table["source"] == source].dropna(axis=1, how="all")
     if chosen.empty:
         raise ValueError(f"{path} has no rows from the {source} data. {again}")
+    for name in chosen.filter(like="accuracy"):
+        chosen[name.replace("accuracy", "points")] = 100 * chosen[name]
     return chosen.reset_index(drop=True)
 
 
@@ -160,9 +162,8 @@ def inside(live, expected, slack=0.005):
     if "low" not in expected:
         expected = band(expected, live.index.names, without_seed=0)
     limits = expected.loc[live.index]
-    return float(
-        live.between(limits["low"] - slack, limits["high"] + slack).mean()
-    )
+    near = live.between(limits["low"] - slack, limits["high"] + slack)
+    return float(near.mean())
 
 
 @door(table=TABLE)
@@ -216,8 +217,7 @@ def paired(table, value, between, baseline, by=()):
 
 def t_interval(values):
     """The 95 % t interval of a mean over seeds: its two ends."""
-    found = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    return found.low, found.high
+    return tuple(stats.ttest_1samp(values, 0).confidence_interval(0.95))
 
 
 def tested(groups):

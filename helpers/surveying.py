@@ -15,7 +15,7 @@ FEW = (-10, -1, 0, 1, 10)  # where there is little room
 STORED = ["nothing masked", "masked", "LiteRT file"]
 OF_FILES = {"int8_accuracy": "file_accuracy", "int8_bytes": "bytes"}
 MEASURED = (  # what settings do not end in
-    "seed", "source", "accuracy", "loss", "early_stop", "parameters",
+    "seed", "source", "accuracy", "points", "loss", "early_stop", "parameters",
     "nonzeros", "macs", "bytes", "seconds",
 )  # fmt: skip
 DATA = {"mnist": "digits", "fashion_mnist": "clothes"}

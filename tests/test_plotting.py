@@ -272,12 +272,14 @@ def test_each_panel_and_place_has_its_seeds_mean_and_interval(both):
         assert labels == ["100 %", "50 %", "10 %"]
 
 
-def test_the_dots_of_a_hue_stand_where_its_mean_does(both):
+@pytest.mark.parametrize("palette", [None, {"a": "C5", "b": "C3", "c": "C1"}])
+def test_the_dots_of_a_hue_stand_where_its_mean_does(both, palette):
     gaps = pd.concat(
         gaps_of(both).assign(method=m, accuracy=lambda t, n=n: t.accuracy + n)
         for n, m in enumerate("abc")
     )
-    ax = plotting.differences(gaps[gaps["data"] == "mnist"], hue="method")[None]
+    digits = gaps[gaps["data"] == "mnist"]
+    ax = plotting.differences(digits, hue="method", palette=palette)[None]
     means = [line.get_xydata() for line in ax.lines if line.get_marker() == "o"]
     colours = [
         line.get_color() for line in ax.lines if line.get_marker() == "o"

@@ -300,6 +300,7 @@ def test_what_was_written_is_read(table, tmp_path):
     full = table.assign(source="full", accuracy=0.25)
     running.write(pd.concat([table, full]), path, "make study")
     back = studying.read(path, ["sparsity", "accuracy"], sample=True)
+    back = back[list(table)]
     pd.testing.assert_frame_equal(back, table, check_dtype=False)
     assert (studying.read(path)["accuracy"] == 0.25).all()
 
@@ -316,7 +317,7 @@ def test_a_file_knows_whether_the_code_has_changed(table, tmp_path):
     path = tmp_path / "note.csv"
     running.write(table, path, "make study", [note])
     assert running.is_of_this_code(path, [note])
-    assert studying.read(path, sample=True).shape == table.shape
+    assert len(studying.read(path, sample=True)) == len(table)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "DECIDING", running.DECIDING[1:])
         assert not running.is_of_this_code(path, [note])

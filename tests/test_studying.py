@@ -294,6 +294,7 @@ def path(tmp_path):
 def test_the_rows_of_one_source_are_read(path, sample, seeds):
     table = studying.read(path, ["accuracy"], sample)
     assert table["seed"].tolist() == seeds
+    assert table["points"].tolist() == (100 * table["accuracy"]).tolist()
     assert ("round" in table) == sample  # or it would be empty
 
 

@@ -33,15 +33,11 @@ def networks(versions):
         height_ratios=[2.4 / 0.3, *rows],
     )[1]  # fmt: skip
     for (title, kernels), column in zip(versions.items(), axes.T, strict=True):
-        _network(column[0], list(kernels.values()), largest)
         column[0].set_title(title)
-        for ax, num_rows, (name, kernel) in zip(
-            column[1:], rows, kernels.items(), strict=True
-        ):
-            _matrix(ax, kernel, largest, (num_rows, columns))
-            ax.set_title(
-                f"{name}, {' × '.join(map(str, kernel.shape))}", size=9
-            )
+        _network(column[0], list(kernels.values()), largest)
+        below = zip(column[1:], rows, kernels.items(), strict=True)
+        for ax, num_rows, (name, kernel) in below:
+            _matrix(ax, name, kernel, largest, (num_rows, columns))
     return axes
 
 
@@ -84,7 +80,7 @@ def _edge(weight):
     return {"color": colour, "lw": 0.8 + 2.5 * abs(weight), "zorder": 1}
 
 
-def _matrix(ax, kernel, largest, room):
+def _matrix(ax, name, kernel, largest, room):
     """A kernel as a signed heat map, exact zeros crossed out.
 
     `room` has rows and columns for the largest one; entries are equally large.
@@ -99,3 +95,4 @@ def _matrix(ax, kernel, largest, room):
     free_rows, free_columns = np.subtract(room, np.shape(kernel)) / 2
     ax.set_xlim(-free_columns, room[1] - free_columns)
     ax.set_ylim(room[0] - free_rows, -free_rows)
+    ax.set_title(f"{name}, {' × '.join(map(str, kernel.shape))}", size=9)

@@ -121,20 +121,19 @@ class Explorer(widgets.VBox):
 
         What was seen is kept; where that was the last, nobody looks again.
         """
-        *chosen, position = place
-        chosen = dict(zip(self.choices, chosen, strict=True))
+        chosen = dict(zip(self.choices, place, strict=False))
         if place in self._seen:
             yield self._seen[place]
         if place in self._done:
             return
         try:
-            found = self._look(position, **chosen)
+            found = self._look(place[-1], **chosen)
             whole = isinstance(found, tuple)
             for step in [found] if whole else found:
                 if step:
                     readings, image = step
                     accuracy = readings.get("accuracy")
-                    pngs = self._draw(position, accuracy, image, **chosen)
+                    pngs = self._draw(place[-1], accuracy, image, **chosen)
                     self._seen[place] = readings, pngs
                 if whole:
                     self._done.add(place)

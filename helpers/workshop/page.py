@@ -174,8 +174,8 @@ def build(notebooks):
     found = networks(dense, unit, split)
     whole = {m: longer(dense, m, unit, split) for m in NUM_STEPS}
     whole["floats"] = model
-    test, readme = (split.x_test, split.y_test), notebooks[0].parents[1]
-    readme = (readme / "README.md").read_text(encoding="utf-8")
+    test = split.x_test, split.y_test
+    readme = (notebooks[0].parents[1] / "README.md").read_text("utf-8")
     page = html(
         found,
         unit,
@@ -185,7 +185,6 @@ def build(notebooks):
         titles=publishing.titles(notebooks),
         questions={path.stem: _question(path) for path in notebooks},
     )
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
     with caching.whole(PAGE) as part:
         part.write_text(page, encoding="utf-8")
     return split, found
