@@ -26,6 +26,7 @@ class Cost(NamedTuple):
     zipped_bytes: int
 
 
+@door(model=ANY_MODEL)
 def cost(model):
     """Count what `model` holds and does, and save it to see what it weighs.
 
@@ -41,6 +42,7 @@ def cost(model):
     return Cost(**counts(model), bytes=size, zipped_bytes=zipped)
 
 
+@door(model=ANY_MODEL)
 def counts(model):
     """The part of `cost` that needs no file: a dict of three numbers."""
     arrays = [view(variable) for variable in model.weights]

@@ -13,10 +13,15 @@ from helpers import masking
 from helpers.engine import copying, doors, holding
 from helpers.engine.backend import view
 from helpers.engine.channels import wanted_of
-from helpers.engine.doors import MASKS, MODEL, ROWS, SPARSITY, door, one_of
+from helpers.engine.doors import INPUTS, MASKS, MODEL, SPARSITY, door, one_of
 from helpers.engine.readers import Reader
 from helpers.engine.tracing import trace
 
+NAMES = doors.Kind(
+    lambda value: isinstance(value, list | tuple | set),
+    "a list of names of layers",
+    'Pass e.g. `["hidden_2"]`.',
+)
 SELECT = {"layer": masking.layerwise_masks, "global": masking.global_masks}
 
 
@@ -48,7 +53,8 @@ def apply_masks(model, masks):
     constraints, which run after every step of any Keras optimizer in `fit`,
     and of `optimizer.apply` in a step of your own. If that is a `tf.function`
     it is to be traced, called for the first time, after the first masks: in
-    one that was traced before, nothing can hold the zeros.
+    one that was traced before, nothing can hold the zeros. An optimizer that
+    averages weights (`use_ema`) is refused, now or when the model is compiled.
 
     Raises:
         ValueError: an unknown layer, a mask of the wrong shape or with other
@@ -82,7 +88,8 @@ def zeros_of(model):
     channels = trace(model)
     kernels = channels.some_kernels(include_output=True)
     _require_finite(kernels, kernels)
-    pairs = list(holding.own_masks(channels, ~holding.deleted(channels)))
+    pairs = holding.own_masks(channels, ~holding.deleted(channels))
+    pairs = [(v, mask) for v, mask in pairs if not holding.is_state(v)]
     for name, kernel in kernels.items():
         mask = view(kernel) != 0
         if not mask.any() and not holding.is_held(kernel):
@@ -137,7 +144,7 @@ def prune_weights(model, sparsity, scope="layer"):
 
 
 @door(model=MODEL, sparsity=doors.SPARSITIES, multiple_of=doors.COUNT,
-      scores=doors.optional(doors.UNITS))  # fmt: skip
+      spare=NAMES, scores=doors.optional(doors.UNITS))  # fmt: skip
 def prune_units(model, sparsity, spare=(), multiple_of=1, scores=None):
     """A copy of `model` without its units of smallest L2 norm, biases too.
 
@@ -186,7 +193,7 @@ def unit_scores(model):
     return {name: scores[units] for name, units in channels.hidden().items()}
 
 
-@door(model=MODEL, x=ROWS)
+@door(model=MODEL, x=INPUTS)
 def activation_scores(model, x):
     """Score each unit by the mean of |what the next layers read of it|.
 
@@ -210,7 +217,10 @@ def activation_scores(model, x):
 
 @door(model=MODEL)
 def copy_of(model):
-    """A new model with the same layers, weights and state, not compiled."""
+    """A new model with the same layers, weights and state, not compiled.
+
+    A `train_step` of the model's own stays behind.
+    """
     return copying.rebuild(model)
 
 

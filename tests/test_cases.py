@@ -10,7 +10,7 @@ from networks_of_all_kinds import outputs, random_weights, sequence
 
 from helpers import compacting, measuring, pruning, training
 from helpers.datasets import Split
-from helpers.engine.backend import keras
+from helpers.engine.backend import keras, tf
 from helpers.engine.tracing import trace
 
 L = keras.layers
@@ -401,3 +401,262 @@ def test_averages_are_refused_under_a_scaled_loss_too():
     model.compile(keras.optimizers.LossScaleOptimizer(averaging), "mse")
     with pytest.raises(ValueError, match="use_ema"):
         pruning.apply_masks(model, {"a": np.arange(8) > 3})
+
+
+# What a copy shares, forgets or mistakes
+
+
+@pytest.mark.parametrize("by_a_lambda", [False, True])
+def test_a_weight_of_another_layer_is_refused(by_a_lambda):
+    """A head tied to an embedding would read the original's."""
+    entry = keras.Input((7,), dtype="int32")
+    words = L.Embedding(20, 6, name="words")
+    x = L.Dense(6)(L.Dense(8, "relu")(words(entry)))
+    if by_a_lambda:
+        ops = keras.ops
+        tied = L.Lambda(
+            lambda t: ops.matmul(t, ops.transpose(words.embeddings))
+        )
+        x = tied(x)
+    else:
+        x = keras.ops.einsum("btc,vc->btv", x, words.embeddings)
+    with pytest.raises(ValueError, match=r"'.*embeddings.*', a weight of an"):
+        pruning.prune_weights(keras.Model(entry, x), 0.8)
+
+
+def test_what_mixes_large_numbers_only_is_held():
+    """The local response normalization of AlexNet."""
+    layer = L.Lambda(lambda x: tf.nn.lrn(x, 2, 2.0, 2e-5, 0.75), name="lrn")
+    model = sequence(
+        L.Conv2D(8, 3, activation="relu"), layer, L.Conv2D(6, 3), L.Flatten(),
+        L.Dense(3), shape=(8, 8, 2),
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="lrn"):
+        pruned = pruning.prune_units(model, 0.5)
+    assert same(pruned, compacting.compact(pruned), 255 * MAPS)
+
+
+class ByWidth(L.Layer):
+    def build(self, shape):
+        self.scale = shape[-1] ** -0.5
+
+    def call(self, x):
+        return x * self.scale
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ByWidth(),
+        L.Lambda(lambda x: 2 * x, output_shape=(8,)),
+        L.Dropout(0.5, noise_shape=(None, 8)),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_what_was_told_a_width_keeps_it(layer):
+    model = sequence(L.Dense(8, "relu"), layer, L.Dense(5), L.Dense(3))
+    with pytest.warns(UserWarning, match=layer.name):
+        small = compacting.compact(pruned := pruning.prune_units(model, 0.5))
+    assert same(pruned, small)
+    small.compile("sgd", "mse")
+    small.fit(X, np.zeros((40, 3)), verbose=0)
+
+
+def times(factor):
+    def activation(x):
+        return keras.ops.tanh(factor * x)
+
+    return activation
+
+
+def test_two_functions_of_one_name_are_refused():
+    """From a name, a copy would take either for both."""
+    gru = L.GRU(5, activation=times(1), recurrent_activation=times(5))
+    model = sequence(gru, L.Dense(6), L.Dense(3), shape=(7, 4))
+    with pytest.raises(ValueError, match=r"two 'activation'.*name of its own"):
+        pruning.copy_of(model)
+
+
+def test_a_layer_as_an_activation_is_left_unbuilt():
+    conv = L.Conv2D(8, 3, activation=L.PReLU())
+    model = sequence(conv, L.Flatten(), L.Dense(3), shape=(8, 8, 2))
+    assert measuring.counts(model)["parameters"] > 0
+    assert np.array(model(MAPS)).shape == (16, 3)
+
+
+class Standardize(L.Layer):
+    mean = 0.0
+
+    def call(self, x):
+        return x - self.mean
+
+
+def test_what_no_configuration_tells_is_kept():
+    layer = Standardize()
+    layer.mean = 7.0
+    model = sequence(layer, L.Dense(6, "relu"), L.Dense(3))
+    assert same(model, pruning.copy_of(model))
+
+
+def test_a_copy_has_the_state_of_the_original():
+    model = sequence(L.Dense(8, "tanh", name="a"), L.Dense(3))
+    model.get_layer("a").bias.trainable = False
+    model.dtype_policy = "mixed_float16"
+    copy = pruning.copy_of(model)
+    copy.compile("sgd", "mse")
+    assert copy.optimizer.name == "loss_scale_optimizer"
+    flags = [w.trainable for w in copy.weights]
+    assert flags == [w.trainable for w in model.weights]
+
+
+class Nameless(L.Layer):
+    def __init__(self, factor=1, **options):
+        super().__init__(**options)
+        self.factor = factor
+        self.inside = L.Dense(6)
+
+    def call(self, x):
+        return self.inside(x) * self.factor
+
+    def get_config(self):
+        return {"factor": self.factor}
+
+
+def test_a_copy_has_the_names_and_flags_of_the_original():
+    layer = Nameless(2, name="scale", trainable=False)
+    model = sequence(layer, L.Dense(8, name="nameless"), L.Dense(3))
+    keras.utils.clear_session()  # names are given anew
+    copy = pruning.copy_of(model)
+    assert [x.name for x in copy.layers] == [x.name for x in model.layers]
+    assert not copy.get_layer("scale").trainable
+    assert same(model, copy)
+
+
+class Registered(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return 0.0 * keras.ops.sum(x)
+
+    def get_config(self):
+        return {}
+
+
+def test_a_class_that_keras_does_not_know_is_found():
+    dense = L.Dense(8, "relu", kernel_regularizer=Registered())
+    model = sequence(dense, L.Dense(3))
+    assert same(model, pruning.copy_of(model))
+
+
+# Zeros that would come back
+
+
+def test_averages_are_refused_after_pruning_too():
+    model = sequence(L.Dense(8, name="a"), L.Dense(3))
+    pruned = pruning.prune_weights(model, 0.5)
+    with pytest.raises(ValueError, match="use_ema"):
+        pruned.compile(keras.optimizers.Adam(use_ema=True), "mse")
+    assert not pruned.compiled
+    pruned.compile(optimizer="adam", loss="mse")
+    pruned.fit(X, np.zeros((40, 3)), verbose=0)
+    assert np.count_nonzero(pruned.get_layer("a").kernel) == 24
+
+
+def test_a_mean_that_drifts_brings_no_unit_back(tmp_path):
+    """Where an activation of zero is none, a normalization follows it."""
+    model = sequence(
+        L.Conv2D(8, 3, activation="softplus", name="c"),
+        L.BatchNormalization(scale=False), L.Flatten(), L.Dense(3),
+        shape=(8, 8, 2),
+    )  # fmt: skip
+    pruned = pruning.prune_units(model, 0.5)
+    gone = pruning.deleted_units(pruned)["c"]
+    for _ in range(2):
+        pruned.compile("adam", "mse")
+        pruned.fit(MAPS, np.ones((16, 3)), epochs=2, verbose=0)
+        assert np.array_equal(pruning.deleted_units(pruned)["c"], gone)
+        before = pruned
+        before.save(tmp_path / "pruned.keras")
+        pruned = keras.models.load_model(tmp_path / "pruned.keras")
+        pruning.hold_zeros(pruned)
+        assert same(before, pruned, MAPS)
+    assert not pruned.get_layer("c").bias.numpy()[gone].any()
+    assert same(pruned, compacting.compact(pruned), MAPS)
+
+
+# What is counted and named
+
+
+def products():
+    entry, words = keras.Input((6, 8)), keras.Input((7,), dtype="int32")
+    seen, ops = L.Dense(8)(entry), keras.ops
+    maps, both = keras.Input((5, 6, 8)), L.ReversibleEmbedding(20, 6)
+    within = L.MultiHeadAttention(4, 3, attention_axes=(2,))
+    return {
+        "attention": (entry, L.Attention()([entry, seen]), 384 + 2 * 6 * 6 * 8),
+        "dot": (entry, L.Dot(2)([seen, entry]), 384 + 6 * 6 * 8),
+        "matmul": (
+            entry, ops.matmul(seen, ops.transpose(entry, (0, 2, 1))),
+            384 + 6 * 6 * 8,
+        ),
+        "einsum": (
+            entry, ops.einsum("bqc,bkc->bqk", seen, entry), 384 + 6 * 6 * 8,
+        ),
+        "axes": (
+            maps, within(maps, maps), 30 * 4 * 8 * 12 + 5 * 6 * 6 * 2 * 12,
+        ),
+        "reverse": (
+            words, both(L.Dense(6)(both(words)), reverse=True),
+            7 * 6 * 6 + 7 * 6 * 20,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", products())
+def test_products_of_two_tensors_are_counted(kind):
+    entry, made, macs = products()[kind]
+    assert measuring.counts(keras.Model(entry, made))["macs"] == macs
+
+
+def test_a_gated_attention_is_left_whole():
+    entry = keras.Input((6, 8))
+    x = L.MultiHeadAttention(4, 3, use_gate=True, name="gated")(entry, entry)
+    model = random_weights(keras.Model(entry, L.Dense(3)(L.Dense(8)(x))))
+    with pytest.warns(UserWarning, match="gated"):
+        pruned = pruning.prune_units(model, 0.5)
+    x = np.random.default_rng(0).normal(size=(9, 6, 8)).astype("float32")
+    assert same(pruned, compacting.compact(pruned), x)
+    with pytest.raises(ValueError, match="gated"):
+        measuring.counts(model)
+
+
+def test_behind_a_head_that_nobody_knows_all_is_hidden():
+    head = L.SpectralNormalization(L.Dense(3), name="head")
+    model = sequence(L.Dense(16, name="a"), L.Dense(16, name="b"), head)
+    assert list(pruning.prunable_kernels(model)) == ["a", "b"]
+    with pytest.warns(UserWarning, match="head .* keeps 16 units of b"):
+        pruning.prune_units(model, 0.5)
+
+
+def test_layers_to_spare_are_a_list():
+    model = sequence(L.Dense(16, name="a"), L.Dense(3))
+    with pytest.raises(ValueError, match=r"`spare` is a list.*got 'a'"):
+        pruning.prune_units(model, 0.5, spare="a")
+
+
+def test_a_layer_that_comes_back_with_other_weights_is_refused():
+    class Wide(L.Layer):
+        def __init__(self, units=4, **options):
+            super().__init__(**options)
+            self.units = units
+
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], self.units))
+
+        def call(self, x):
+            return x @ self.w
+
+        def get_config(self):
+            return {}
+
+    model = sequence(Wide(5, name="wide"), L.Dense(3))
+    with pytest.raises(ValueError, match=r"'wide' .* cannot be made anew"):
+        pruning.copy_of(model)

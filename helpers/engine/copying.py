@@ -1,5 +1,6 @@
 """Build a network anew: the same one, or one with fewer units."""
 
+import contextlib
 import functools
 import tempfile
 import types
@@ -10,6 +11,12 @@ from helpers.engine.backend import keras, view
 from helpers.engine.tracing import is_graph, trace
 
 Initializer = keras.initializers.Initializer
+KNOWN = "keras", "builtins", "numpy", "tensorflow"
+ADVICE = {  # by whether the layer is one of Keras'
+    True: "Pass it functions of a module, each with a name of its own.",
+    False: "Give it a `get_config` that returns all arguments of its "
+    "`__init__`.",
+}
 
 
 def rebuild(model, kept=None, values=(), changes=None):
@@ -23,6 +30,7 @@ def rebuild(model, kept=None, values=(), changes=None):
             units are cut out of it.
         changes: from the `id` of a layer to what differs in its configuration.
     """
+    _refuse_borrowing(trace(model).steps)
     changes, stays = changes or {}, {}
     if kept is not None:
         found = trace(model)
@@ -36,7 +44,8 @@ def rebuild(model, kept=None, values=(), changes=None):
     _refuse_sharing([old for old, _ in twins.values() if not is_graph(old)])
     for old, new in twins.values():
         if not (is_graph(old) or old is new):
-            _carry_over(old, new, stays, values)
+            with _refusal(old):
+                _carry_over(old, new, stays, values)
     return copy
 
 
@@ -57,10 +66,13 @@ def _built(model, twins, changes, stays):
     entry = functools.partial(_entry, stays=stays)
     if isinstance(model, keras.Sequential):
         layers = [entry(model.inputs[0]), *map(twin, model.layers)]
-        return keras.Sequential(layers, name=model.name)
-    inputs = keras.tree.map_structure(entry, model._inputs_struct)
-    outputs = model._run_through_graph(inputs, operation_fn=twin)
-    return keras.Model(inputs, outputs, name=model.name)
+        copy = keras.Sequential(layers, name=model.name)
+    else:
+        inputs = keras.tree.map_structure(entry, model._inputs_struct)
+        outputs = model._run_through_graph(inputs, operation_fn=twin)
+        copy = keras.Model(inputs, outputs, name=model.name)
+    copy.dtype_policy = model.dtype_policy  # by which Keras scales the loss
+    return copy
 
 
 def _entry(tensor, stays):
@@ -68,8 +80,22 @@ def _entry(tensor, stays):
     shape = list(tensor.shape)
     for axis, stay in stays.get(id(tensor), {}).items():
         shape[axis] = int(stay.sum()) or shape[axis]
-    name = tensor._keras_history.operation.name
-    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
+    layer = tensor._keras_history.operation
+    return keras.Input(
+        batch_shape=shape, dtype=tensor.dtype, name=layer.name,
+        sparse=tensor.sparse, optional=getattr(layer, "optional", False),
+    )  # fmt: skip
+
+
+def _refuse_borrowing(steps):
+    """What a copy would use of the original itself, and change with it."""
+    for step in steps:
+        for weight in step.borrowed():
+            raise ValueError(
+                f"{step} uses {weight.name!r}, a weight of another layer, "
+                "which a copy would share with the original. Pass a model in "
+                "which a layer uses its own, called twice if need be."
+            )
 
 
 def _refuse_sharing(layers):
@@ -89,32 +115,58 @@ def _refuse_sharing(layers):
 def _same_layer(layer, changes):
     """A new layer of the same configuration, apart from `changes`.
 
-    What has no weights and cannot be made anew is used again. Weights start
-    from zeros: random ones take longest of all.
+    A reader's own layer without weights is used again, as it may know more
+    than its configuration. Weights start from zeros: random ones take longest
+    of all.
     """
+    stock = type(layer).__module__.startswith("keras.")
+    if not (stock or layer.weights or layer._flatten_layers()[1:]):
+        return layer
     try:
-        with keras.saving.custom_object_scope(_alive(layer)):
+        with _refusal(layer), keras.saving.custom_object_scope(_alive(layer)):
             new = type(layer).from_config(_config(layer) | changes)
-    except Exception as error:  # whatever a reader's layer does
-        if not layer.weights:
-            return layer
-        raise ValueError(
-            f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
-            f"anew from its configuration ({error!s:.99}). Give it a "
-            "`get_config` that returns all arguments of its `__init__`."
-        ) from error
+    except ValueError:
+        if layer.weights:
+            raise
+        return layer
+    for name in ("name", "trainable", "dtype_policy"):
+        if getattr(new, name) != getattr(layer, name):
+            setattr(new, name, getattr(layer, name))
     for part in new._flatten_layers():
         zeros = dict.fromkeys(_initializers(part), keras.initializers.Zeros())
         vars(part).update(zeros)
     return new
 
 
+@contextlib.contextmanager
+def _refusal(layer):
+    """Say of a layer that cannot be made anew why, and what to do."""
+    try:
+        yield
+    except Exception as error:  # whatever a reader's layer does
+        stock = type(layer).__module__.startswith("keras.")
+        raise ValueError(
+            f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
+            f"anew from its configuration ({error!s:.99}). {ADVICE[stock]}"
+        ) from error
+
+
 def _alive(layer):
-    """Classes and functions that it holds, whether or not Keras knows them."""
-    parts = layer._flatten_layers()
-    held = [x for part in parts for x in (type(part), *vars(part).values())]
-    kinds = type | types.FunctionType
-    return {x.__name__: x for x in held if isinstance(x, kinds)}
+    """Classes and functions that it holds, where Keras need not know them."""
+    found = {}
+    for part in layer._flatten_layers():
+        own = [x for k, x in vars(part).items() if not _is_method(part, k)]
+        for x in (type(part), *own, *map(type, own)):
+            known = str(getattr(x, "__module__", "")).split(".")[0] in KNOWN
+            named = isinstance(x, type | types.FunctionType) and not known
+            if named and found.setdefault(x.__name__, x) is not x:
+                raise ValueError(f"it holds two {x.__name__!r}")
+    return found
+
+
+def _is_method(layer, name):
+    """Some methods Keras wraps anew for each layer."""
+    return isinstance(getattr(type(layer), name, None), types.FunctionType)
 
 
 def _config(layer):
@@ -136,6 +188,8 @@ def _carry_over(old, new, stays, values):
     pairs = zip(old._flatten_layers(), new._flatten_layers(), strict=True)
     for one, other in pairs:
         vars(other).update(_initializers(one))
+        for theirs, ours in zip(one.weights, other.weights, strict=False):
+            ours.trainable = theirs.trainable
         store = {}
         one.save_own_variables(store)
         for key, variable in store.items():

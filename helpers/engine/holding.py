@@ -1,5 +1,7 @@
 """Zeros that stay: masks on variables, through any optimizer step."""
 
+import functools
+
 import numpy as np
 
 from helpers.engine.backend import keras, tf, view
@@ -35,7 +37,7 @@ def deleted(channels):
     A whole layer that is zero and not held has only started so.
     """
     gone = np.zeros(len(channels.held), bool)
-    own = [label for label in channels.labels if label.own]
+    own = [x for x in channels.labels if x.own and not is_state(x.variable)]
     for label in own:
         gone[label.units] = True
     for label in own:
@@ -44,6 +46,11 @@ def deleted(channels):
         if gone[units].all() and not is_held(channels.kernels[name]):
             gone[units] = False
     return gone
+
+
+def is_state(variable):
+    """Whether no optimizer moves it: zeroed once, it may drift."""
+    return variable.name == "moving_mean"
 
 
 def own_masks(channels, kept):
@@ -86,6 +93,7 @@ def hold(model, pairs):
     """
     pairs = list(pairs)
     _refuse_undoing(model, [variable for variable, _ in pairs])
+    vars(model)["compile"] = functools.partial(_compile, model)
     for variable, mask in pairs:
         mask = np.asarray(mask, bool)
         if is_held(variable):
@@ -104,15 +112,24 @@ def _bits(mask):
     return -np.asarray(mask).astype(np.int32)
 
 
-def _refuse_undoing(model, variables):
-    """Two things would silently give zeros a value: refuse both."""
-    optimizer = getattr(model, "optimizer", None)
+def _compile(model, optimizer="rmsprop", *args, **options):
+    """Its own `compile`, for a model that holds zeros."""
+    _refuse_averages(optimizer)
+    return type(model).compile(model, optimizer, *args, **options)
+
+
+def _refuse_averages(optimizer):
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if getattr(optimizer, "use_ema", False):
         raise ValueError(
             "This model's optimizer averages weights (`use_ema=True`) and "
-            "would overwrite zeros; compile with `use_ema=False` first."
+            "would overwrite zeros; compile with `use_ema=False`."
         )
+
+
+def _refuse_undoing(model, variables):
+    """Two things would silently give zeros a value: refuse both."""
+    _refuse_averages(getattr(model, "optimizer", None))
     for variable in variables:
         if variable.constraint is not None and not is_held(variable):
             raise ValueError(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from helpers.engine.backend import keras, view
-from helpers.engine.steps import Step, channels_last, works_by_unit
+from helpers.engine.steps import Step, channels_last, product, works_by_unit
 
 L = keras.layers
 CONVOLUTIONS = L.Conv1D, L.Conv2D, L.Conv3D
@@ -41,6 +41,8 @@ class _Whole(Step):
     def positions(self):
         """How often all weights are multiplied, for one image."""
         layer, read, made = self.layer, self.takes[0].shape, self.shape
+        if self.call[1].get("reverse"):  # an Embedding as a last layer
+            return product(layer, read[1:-1])
         if isinstance(layer, L.Embedding | L.BatchNormalization | L.PReLU):
             return 0  # looked up, or once for each unit, as activations do
         if isinstance(layer, L.EinsumDense):
@@ -55,6 +57,8 @@ class _Whole(Step):
     def activated(self, trace, units):
         """The same units after the activation, held if that mixes them."""
         function = getattr(self.layer, "activation", None)
+        if isinstance(function, L.Layer):  # which asking would build
+            function = type(function).from_config(function.get_config())
         if function and not works_by_unit(function, [(8, len(units))]):
             self.mixes = True
             name = getattr(function, "__name__", type(function).__name__)
@@ -179,72 +183,11 @@ class _Scale(_Whole):
         return {"filters": units, "groups": units}
 
 
-class _Heads(Step):
-    """Attention whose heads are units: each may go as a whole."""
-
-    @classmethod
-    def claims(cls, layer, takes, makes):
-        return isinstance(layer, L.MultiHeadAttention)
-
-    def parts(self):
-        """The layers inside, by name; the last reads what heads give."""
-        names = ("query", "key", "value", "output")
-        return {n: getattr(self.layer, f"_{n}_dense") for n in names}
-
-    def kernels(self):
-        parts = self.parts().items()
-        return {f"{self.name}/{name}": part.kernel for name, part in parts}
-
-    def number(self, trace):
-        *inner, outer = self.parts().values()
-        heads = trace.fresh(self.layer.num_heads)
-        self.heads = trace.label(outer.kernel, 0, heads)
-        for part in inner:
-            trace.label(part.kernel, 1, heads, own=True)
-            trace.label(part.bias, 0, heads, own=True)
-        return super().number(trace)
-
-    def wanted_heads(self):
-        """Heads that give something, of which something is read."""
-        _, _, value, output = self.parts().values()
-        given = view(value.kernel).any(axis=(0, 2))
-        if value.bias is not None:
-            given |= view(value.bias).any(axis=1)
-        return given & view(output.kernel).any(axis=(1, 2))
-
-    def changes(self, kept):
-        return {"num_heads": int(kept[self.heads.units].sum())}
-
-    def macs(self):
-        """Projections of all places, and of each two a product, used twice."""
-        args, kwargs = self.call
-        given = dict(zip(("query", "value"), args, strict=False)) | kwargs
-        asks, answers = (
-            product(self.layer, given[name].shape[1:-1])
-            for name in ("query", "value")
-        )
-        shapes = [part.kernel.shape for part in self.parts().values()]
-        query, key, value, output = map(math.prod, shapes)
-        pairs = math.prod(shapes[1][1:]) + math.prod(shapes[2][1:])
-        projections = asks * (query + output) + answers * (key + value)
-        return projections + asks * answers * pairs
-
-
-def product(layer, lengths):
-    """Of all lengths; a ValueError where one is not fixed."""
-    if None in lengths:
-        raise ValueError(
-            f"Layer {layer.name!r} works on a size that is not fixed. Pass a "
-            "model whose `Input` has a fixed shape."
-        )
-    return math.prod(lengths)
-
-
 def _equation(layer):
     """The letters of what is read, of the kernel and of what is given."""
     read, out = layer.equation.split("->")
     return *read.split(","), out
 
 
-KINDS = _Scale, Reader, _Whole, _Heads
+KINDS = _Scale, Reader, _Whole
 FOREIGN = (_Whole,)

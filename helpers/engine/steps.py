@@ -4,9 +4,12 @@ A layer that no kind claims mixes units: it keeps all that it reads and all
 that it gives, at full size. Kinds that have weights are in `readers`.
 """
 
+import contextlib
+import math
+
 import numpy as np
 
-from helpers.engine.backend import keras
+from helpers.engine.backend import keras, tf
 
 PROBE = 16  # places along an axis that has no fixed length
 L = keras.layers
@@ -66,6 +69,18 @@ class Step:
             kwargs["training"] = False  # as in `predict`, whatever was said
         with keras.StatelessScope():  # of layers that remember what they saw
             return keras.tree.flatten(self.layer(*args, **kwargs))
+
+    def borrowed(self):
+        """Variables that it uses and that are no weights of it."""
+        given = keras.tree.flatten(self.call)
+        given = [x for x in given if isinstance(x, keras.Variable)]
+        stock = type(self.layer).__module__.startswith("keras.")
+        own = isinstance(self.layer, L.Lambda) or not stock
+        if given or not own or getattr(self.layer, "weights", ()):
+            return given
+        with tf.GradientTape() as tape, contextlib.suppress(Exception):
+            self.run({flow: tf.zeros(_full(flow)) for flow in self.takes})
+        return tape.watched_variables()
 
     def kernels(self):
         """From name to the variables whose weights may be pruned."""
@@ -138,9 +153,14 @@ class _ByUnit(Step):
 
     @classmethod
     def claims(cls, layer, takes, makes):
-        # A Masking tells what follows where all units are one value.
+        # A Masking tells what follows where all units are one value; others
+        # are told their width, or note it when they are built.
         alone = len(makes) == 1 and not getattr(layer, "weights", ())
-        return alone and not isinstance(layer, L.Masking)
+        fixed = isinstance(layer, L.Masking) or any(
+            getattr(layer, name, None)
+            for name in ("noise_shape", "_output_shape")
+        )
+        return alone and not fixed and not _notes_its_width(layer)
 
     def number(self, trace):
         size = self.makes[0].size
@@ -158,12 +178,9 @@ class _ByUnit(Step):
         # Each flow once: of x * x, one. Two images have places enough.
         flows = list(dict.fromkeys(self.takes))
         rows = 2 if any(flow.shape[2:] for flow in flows) else PROBE
-        shapes = [
-            (flow.shape[0] or rows, *(n or PROBE for n in flow.shape[1:]))
-            for flow in flows
-        ]
         return works_by_unit(
-            lambda *xs: self.run(dict(zip(flows, xs, strict=True)))[0], shapes
+            lambda *xs: self.run(dict(zip(flows, xs, strict=True)))[0],
+            [_full(flow, rows) for flow in flows],
         )
 
     def constant(self, places):
@@ -180,6 +197,14 @@ def works_by_unit(function, shapes):
     random = np.random.default_rng(0)
     size = max(shape[-1] for shape in shapes)
     tensors = [random.standard_normal(shape, "float32") for shape in shapes]
+    # Some mix what is large only, such as a local response normalization.
+    return all(
+        _by_unit(function, [scale * x for x in tensors], size)
+        for scale in (1, 1000)
+    )
+
+
+def _by_unit(function, tensors, size):
     try:
         whole = np.asarray(function(*tensors))
         nothing = np.asarray(function(*map(np.zeros_like, tensors)))
@@ -196,6 +221,29 @@ def works_by_unit(function, shapes):
     except Exception:  # it cannot do with half of them, for whatever reason
         return False
     return bool(fit)
+
+
+def _full(flow, rows=1):
+    """The shape of a flow, with a number for all that is not fixed."""
+    first, *others = flow.shape
+    return first or rows, *(n or PROBE for n in others)
+
+
+def _notes_its_width(layer):
+    """Whether a reader's own layer may do, in a `build` of its own."""
+    stock = type(layer).__module__.startswith("keras.")
+    build = getattr(type(layer), "build", None)
+    return not stock and build not in (None, L.Layer.build)
+
+
+def product(layer, lengths):
+    """Of all lengths; a ValueError where one is not fixed."""
+    if None in lengths:
+        raise ValueError(
+            f"Layer {layer.name!r} works on a size that is not fixed. Pass a "
+            "model whose `Input` has a fixed shape."
+        )
+    return math.prod(lengths)
 
 
 def channels_last(layer):

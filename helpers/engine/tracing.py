@@ -13,12 +13,12 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from helpers.engine import readers, steps
+from helpers.engine import attention, readers, steps
 from helpers.engine.backend import keras
 from helpers.engine.channels import Channels, Label
 
 Functional = keras.src.models.functional.Functional
-KINDS = readers.KINDS + steps.KINDS
+KINDS = readers.KINDS + attention.KINDS + steps.KINDS
 FOREIGN = readers.FOREIGN + steps.FOREIGN
 _KNOWN = weakref.WeakKeyDictionary()
 
@@ -133,8 +133,10 @@ class _Tracer:
         kernels = self._first.setdefault(id(layer), step).kernels()
         self._kernels.update(kernels)
         makers = frozenset().union(*(flow.makers for flow in takes))
+        unknown = type(step) is steps.Step and step.matrices()
+        own = frozenset(kernels) or frozenset([name] if unknown else [])
         for flow, units in zip(makes, step.number(self), strict=True):
-            flow.units, flow.makers = units, frozenset(kernels) or makers
+            flow.units, flow.makers = units, own or makers
         return makes
 
     def _roots(self):

@@ -32,9 +32,10 @@ HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
     "compacting", "measuring", "deploying", "distilling", "repairing",
-    "scoring", "engine/channels", "engine/copying", "engine/endings",
-    "engine/fast", "engine/holding", "engine/readers", "engine/sparse_files",
-    "engine/steps", "engine/tracing", "workshop/experiments/common",
+    "scoring", "engine/attention", "engine/channels", "engine/copying",
+    "engine/endings", "engine/fast", "engine/holding", "engine/readers",
+    "engine/sparse_files", "engine/steps", "engine/tracing",
+    "workshop/experiments/common",
 )  # fmt: skip
 CODE = "# code: "
 # Workers whose parent was killed leave after as many seconds without work.
