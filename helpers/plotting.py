@@ -86,12 +86,12 @@ def differences(gaps, y="accuracy", x="sparsity", hue=None, **grid):
         drawn = sns.catplot(
             points, **common, **{"height": 3.3, **grid}, kind="point",
             linestyle="none", errorbar=studying.t_interval, capsize=0.1,
-            dodge=dodge, markersize=5, err_kws={"linewidth": 1.5},
+            dodge=dodge, markersize=7, err_kws={"linewidth": 1.5},
         )  # fmt: skip
     for ax, one in _panels(drawn, points, grid.get("col")):
         sns.stripplot(
-            one, **common, dodge=bool(hue), ax=ax, legend=False, size=4.5,
-            edgecolor="white", linewidth=0.7, jitter=False, zorder=3,
+            one, **common, dodge=bool(hue), ax=ax, legend=False, size=3.5,
+            edgecolor="white", linewidth=0.5, jitter=False, zorder=3,
         )  # fmt: skip
         ax.axhline(0, color="0.4", linestyle=":", zorder=0)
         if x == "sparsity":

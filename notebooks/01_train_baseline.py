@@ -33,21 +33,23 @@ from helpers import (checking, datasets, measuring, networks, plotting, pruning,
 #
 # MNIST contains handwritten digits, Fashion-MNIST photographs of clothes. Each
 # has ten classes, and each image is 28 × 28 grey pixels, which reach the
-# network as a row of 784 numbers between 0 (white) and 1 (black). A **split**
-# holds the images to train on, those to test with, and a **validation set**:
-# images held out of training, on which we make every choice. Without a network
-# connection you get a small sample, and the lines below say so.
+# network as a row of 784 numbers between 0 and 1; we draw 0 as white and 1 as
+# black. A **split** holds the images to train on, those to test with, and a
+# **validation set**: images held out of training, on which we make every
+# choice. Without a network connection you get a small sample, and the lines
+# below say so.
 
 # %% tags=["nbval-ignore-output"]
 splits = {name: datasets.load(name) for name in datasets.NAMES}
 rows, titles = [], []
-for name, split in splits.items():
-    rows.extend(split.x_train[:10])
-    titles.extend(datasets.CLASSES[name][y] for y in split.y_train[:10])
+for name, data in splits.items():
+    firsts = [np.argmax(data.y_train == label) for label in range(10)]
+    rows.extend(data.x_train[firsts])
+    titles.extend(datasets.CLASSES[name])
 axes = plotting.images(rows, titles)
 
 # %% [markdown]
-# Which data set will be harder? A shirt, a coat and a pullover share an
+# Which data set will be harder? A pullover, a coat and a shirt share an
 # outline; a 0 and a 1 do not. Expect a lower accuracy on clothes. And keep the
 # corners of the digits in mind, which are white in every image.
 #
@@ -68,13 +70,16 @@ one = {"hidden": small["hidden"] * [0, 1, 0, 0],
 axes = plotting.networks({"whole": small, "all weights of one unit": one})
 
 # %% [markdown]
-# Each line is a weight, red above zero and blue below; a cross in a matrix is a
-# zero. On the right are the weights that belong to one unit: a column of its
-# own kernel and a row of the next one.
+# From left to right stand the inputs, the hidden units and the outputs. Each
+# line is a weight, red above zero and blue below, thicker if it is larger. A
+# matrix has a row for each input and a column for each unit; a cross is a zero,
+# and so is a dotted line. On the right are the weights that belong to one unit:
+# a column of its own kernel and a row of the next one.
 #
-# The network of this series has 784 inputs, hidden layers of 1000, 1000, 500
-# and 200 units, and ten outputs. A **seed** is a number that decides everything
-# random: here the initial weights, later the order of the images too.
+# The network that most notebooks prune has 784 inputs, hidden layers of 1000,
+# 1000, 500 and 200 units with ReLU, and ten outputs. A **seed** is a number
+# that decides everything random: here the initial weights, later the order of
+# the images too.
 
 # %%
 initial = networks.mlp(seed=0)
@@ -124,11 +129,11 @@ _ = ax.axis("off")
 #
 # ## Train to a plateau
 #
-# We train with Adam for 4,000 **steps**, each an update of all weights after
-# 128 images, while the learning rate falls to zero along a cosine. Ten times
-# during training we measure accuracy on the validation set. The trained
-# networks are saved to disk; later notebooks load them instead of training
-# again.
+# We train with Adam on the cross-entropy for 4,000 **steps**, each an update of
+# all weights after 128 images, while the learning rate falls to zero along a
+# cosine. Ten times during training we measure accuracy on the validation set.
+# The trained networks are saved to disk; later notebooks load them instead of
+# training again.
 
 # %% tags=["nbval-ignore-output"]
 runs = {name: training.baseline_run(split, seed=0, num_steps=4_000)
@@ -145,11 +150,15 @@ _ = ax.set(xlabel="tenth of the training", ylabel="validation accuracy, %",
            xticks=range(1, 11))
 
 # %% [markdown]
-# Both curves climb steeply at first and end flat, on a **plateau**. That
-# matters later: if we stopped too early, whatever further training gained would
-# look like pruning's doing. A line that begins with PASS, as the next one does,
-# is a **claim**: the notebook checks itself, says what ought to hold, and shows
-# after ≈ what it measured.
+# Both curves climb steeply at first and end flat, on a **plateau**. The falling
+# learning rate has its part in that, so a flat end does not prove that further
+# training would gain nothing. That matters later: so that pruning gets no
+# credit for mere training, whenever we retrain a pruned network, we train an
+# unpruned one for as long.
+#
+# A line that begins with PASS or FAIL, as the next one does, is a **claim**:
+# the notebook checks itself, says what ought to hold, and shows after ≈ what it
+# measured, of several values the worst.
 
 # %% tags=["check"]
 ends = {name: 100 * np.ptp(run.history["val_accuracy"].tail(3))
@@ -166,12 +175,13 @@ checking.claim("the last three measurements lie within 1.5 points", ends,
 # mean over all possible seeds.
 
 # %% tags=["nbval-ignore-output"]
-study = studying.read("results/weights.csv", sample=split.is_sample)
+is_sample = splits["mnist"].is_sample
+study = studying.read("results/weights.csv", sample=is_sample)
 unpruned = study.query("sparsity == 0 and method == 'layerwise'")
 reached = {}
 for name, six in unpruned.groupby("data", sort=False)["accuracy"]:
-    test, (low, high) = splits[name], studying.t_interval(six)
-    reached[name] = measuring.accuracy(models[name], test.x_test, test.y_test)
+    data, (low, high) = splits[name], studying.t_interval(six)
+    reached[name] = measuring.accuracy(models[name], data.x_test, data.y_test)
     print(f"{plotting.TITLES[name]}: this run {reached[name]:.1%}, six seeds "
           f"{six.mean():.1%} ({low:.1%} to {high:.1%})")
 
@@ -181,9 +191,9 @@ checking.claim("this run is within 3 points of the six seeds", 100 * abs(gaps),
                below=3)
 
 # %% [markdown]
-# The seeds hardly differ: they get 98.6 % of the digits right, and fewer of the
-# clothes, as expected: 89.7 % (89.6 to 89.9). The same seed gives the same
-# initial weights everywhere, bit for bit, and yet not quite the same trained
+# The six hardly differ: they get 98.6 % of the digits right, and fewer of the
+# clothes, as expected: 89.7 % (89.6 to 89.9). A seed gives the same initial
+# weights on every computer, bit for bit, but not quite the same trained
 # network: processors round differently, and 4,000 steps amplify that. So where
 # we look at a single network we say "this run".
 #
@@ -212,7 +222,7 @@ fig, axes = plt.subplots(2, 2, sharex=True, sharey=True, figsize=(7, 5))
 for ax, name in zip(axes.flat, after, strict=True):
     both = {"before": before[name].ravel(), "after": after[name].ravel()}
     sns.histplot(both, bins=np.linspace(-0.3, 0.3, 101), element="step", ax=ax,
-                 legend=name == "hidden_1")
+                 fill=False, legend=name == "hidden_1")
     ax.set(title=name, xlabel="weight", ylabel="number of weights",
            yscale="log")
 pd.DataFrame(growth).round(2)
@@ -225,14 +235,16 @@ checking.claim("the median |weight| grew by less than a fifth", median,
                below=1.2)
 
 # %% [markdown]
-# It did both. The table compares sizes of weights, without their signs, with
-# the largest and the median size before training. The median move was 0.18 to
-# 0.52 of the latter; since some weights moved up and others down, the median
-# itself hardly grew: 1.1 times at most. But a few weights have moved far. The
-# initial weights were drawn from the blue box, and on either side of it
-# training has pulled out long tails: on digits, in this run, the largest
-# weights are 2.2 to 4.8 times the largest initial ones. With many small weights
-# and a few large ones, deleting the small ones is a plausible idea.
+# It did both. The table is about sizes, without signs: how many times the
+# largest and the median one grew, and the median move, as a part of the median
+# size before training. A typical weight moved by 0.19 to 0.51 of its size, but
+# some moved away from zero and others towards it, so the median hardly grew:
+# 1.1 times at most. And a few weights have moved far. The initial weights were
+# drawn from the flat blue box, and on either side of it training has pulled out
+# long tails: on digits, in this run, the largest weights are 2.3 to 4.8 times
+# the largest initial ones. (Each mark on the vertical axis is ten times the one
+# below: the tails hold few weights.) With many small weights and a few large
+# ones, deleting the small ones is a plausible idea.
 #
 # Each of the 784 rows of the first kernel belongs to one pixel. The length (L2
 # norm) of a row tells how strongly the first layer listens to that pixel. It
@@ -246,28 +258,29 @@ named = {plotting.TITLES[name]: norms for name, norms in listening.items()}
 axes = plotting.maps(untrained | named, "L2 norm of the pixel's weights")
 
 # %% [markdown]
-# For digits the network has learnt to listen where strokes pass; for clothes,
-# mostly along the edge of the image. The corners of the digits look untouched,
-# and they should: where the input is always 0, no gradient ever reaches a
-# weight. Are the rows that training left alone exactly those of the pixels that
-# are white in every training image?
+# For digits the rows grew wherever strokes pass, though not most where most of
+# them do; for clothes, mostly along the edge of the image. The corners of the
+# digits look untouched, and they should: where the input is always 0, no
+# gradient ever reaches a weight. Are the rows that training left alone exactly
+# those of the pixels that are white in every training image?
 
 # %%
-dark = (splits["mnist"].x_train == 0).all(axis=0)
+blank = (splits["mnist"].x_train == 0).all(axis=0)
 changed = (after["hidden_1"] != before["hidden_1"]).any(axis=1)
-print(f"pixels that are white in every training image: ≈ {dark.sum()}")
-np.array_equal(changed, ~dark)
+print(f"pixels that are white in every training image: ≈ {blank.sum()}")
+np.array_equal(changed, ~blank)
 
 # %% [markdown]
 # They are: 67 pixels kept their initial weights, bit for bit, and no others
 # did.
 #
-# Last, the size on disk. A saved network can be zipped like any other file. Do
-# trained weights repeat themselves enough for that to pay?
+# Last, the size on disk. A `.keras` file is a zip archive, in which Keras
+# stores the weights without compressing them. Do trained weights repeat
+# themselves enough for compression to pay?
 
 # %%
 cost = measuring.cost(models["mnist"])
-sliders.Prediction("By how much does zipping shrink the saved file?",
+sliders.Prediction("By how much does compression shrink the saved file?",
                    100 * (1 - cost.zipped_bytes / cost.bytes))
 
 # %% tags=["nbval-ignore-output"]
@@ -275,9 +288,9 @@ print(f"{cost.bytes / cost.parameters:.2f} bytes for each parameter")
 cost._asdict()
 
 # %% tags=["check"]
-checking.claim("bytes in the file for each parameter",
+checking.claim("the file has 4 bytes for each parameter, and little more",
                cost.bytes / cost.parameters, within=(4, 4.04))
-checking.claim("zipping leaves most of the file",
+checking.claim("compression leaves more than 88 % of the file",
                cost.zipped_bytes / cost.bytes, above=0.88)
 
 # %% [markdown]
@@ -290,8 +303,8 @@ checking.claim("zipping leaves most of the file",
 # We have not pruned anything yet, but we can already blindfold the network:
 # take the pixels it listens to least and set all their weights to zero. The
 # slider does so and classifies all test images; on the right, yellow, are the
-# pixels that are left. *Which part of a digit does this network need least, and
-# which part of the clothes goes first?*
+# pixels that are left. *Which pixels of the digits will go first, and which of
+# the clothes?*
 
 
 # %% tags=["nbval-ignore-output"]
@@ -318,18 +331,20 @@ explorer
 
 # %% tags=["check"]
 explorer.slider.value = 0.8
-f"{explorer.readings['weights left']:,} weights left with 80 % covered"
+print(f"{explorer.readings['weights left']:,} weights left, 80 % covered")
+explorer.slider.value = 0.5
 
 # %% [markdown]
-# You should have seen the rim of the digits go first, and the *middle* of the
-# clothes, until only a frame is left. With half of the pixels covered:
+# You should have seen the rim of the digits go first, then a band through the
+# middle; and the *middle* of the clothes, until only a frame is left. With half
+# of the pixels covered:
 
 # %% tags=["nbval-ignore-output"]
 (100 * live.xs(0.5, level="covered")).round(1).rename("accuracy, %")
 
 # %% [markdown]
-# That costs the clothes far more. Their largest weights belong to pixels along
-# the edge, which are white in most images: a network can listen hard to a pixel
+# That costs the clothes far more. Their longest rows belong to pixels along the
+# edge, which are white in most images: a network can listen hard to a pixel
 # that has little to say.
 #
 # ## Your turn
@@ -345,7 +360,7 @@ checking.answer(answer, lambda part: measuring.counts(networks.mlp(
     within=(0.49, 0.51))
 
 # %% tags=["solution"]
-# Both sides of the inner kernels shrink, so 0.5 leaves only a third.
+# hidden_1 shrinks on one side, the others on both, so 0.5 leaves a third.
 for answer in (0.5, 0.7, 0.65):
     narrow = networks.mlp([round(answer * n) for n in networks.WIDTHS])
     print(f"{answer}: {measuring.counts(narrow)['macs'] / macs.sum():.3f}")
@@ -356,9 +371,9 @@ checking.answer(answer, lambda part: measuring.counts(networks.mlp(
 # %% [markdown]
 # **Exercise 2.** Are large weights important ones? A pixel that is white in
 # almost every image has little to say, however large its weights. Score the
-# pixels of the clothes in a way that also uses their brightness. With the fifth
-# that has the lowest scores covered, the network must still classify more than
-# 82 % of the validation images correctly.
+# pixels of the clothes in a way that also uses how dark they are on average.
+# With the fifth that has the lowest scores covered, the network must still
+# classify more than 82 % of the validation images correctly.
 
 # %%
 clothes = splits["fashion_mnist"]
@@ -368,9 +383,9 @@ checking.answer(answer, lambda scores: measuring.accuracy(pruning.masked(
     models["fashion_mnist"], keep(scores, 0.2)[0]), *held_out), above=0.82)
 
 # %% tags=["solution"]
-brightness = np.sqrt(np.mean(clothes.x_train**2, axis=0))
+darkness = np.sqrt(np.mean(clothes.x_train**2, axis=0))
 for answer in (listening["fashion_mnist"],
-               listening["fashion_mnist"] * brightness):
+               listening["fashion_mnist"] * darkness):
     network = pruning.masked(models["fashion_mnist"], keep(answer, 0.2)[0])
     print(f"≈ {100 * measuring.accuracy(network, *held_out):.1f} % right")
 checking.answer(answer, lambda scores: measuring.accuracy(pruning.masked(
@@ -381,16 +396,17 @@ checking.answer(answer, lambda scores: measuring.accuracy(pruning.masked(
 #
 # Pruning studies often go back to the weights from before training, and these
 # are easily lost. `kept = model` copies nothing: it is a second name for the
-# network that training is about to change. Here is one step of training with
-# each way of keeping them. To check, we build the network again from its seed
-# and count the weights that differ.
+# network that training is about to change. Here we keep the weights in both
+# ways and train the network for one step. To check, we build it again from its
+# seed and count the weights that differ.
 
 # %%
 model = networks.mlp(seed=0)
 kept = {"the broken one, a second name": model,
         "the right one, a copy": pruning.copy_of(model)}
 model.compile("adam", "mse")  # any step will do
-model.fit(split.x_train[:128], np.eye(10)[split.y_train[:128]], verbose=0)
+some, labels = clothes.x_train[:128], np.eye(10)[clothes.y_train[:128]]
+model.fit(some, labels, batch_size=128, verbose=0)
 again = networks.mlp(seed=0).get_weights()
 for name, network in kept.items():
     pairs = zip(network.get_weights(), again, strict=True)
@@ -412,24 +428,26 @@ for name, network in kept.items():
 #   first two;
 # - what it can do after training to a plateau: 98.6 % on digits and 89.7 % on
 #   clothes (means of six seeds);
-# - long tails: in this run the largest weights grew 2.2 to 4.8 times, the
+# - long tails: in this run the largest weights grew 2.3 to 4.8 times, the
 #   median 1.1 times at most;
-# - a first layer that listens to digits where strokes pass and to clothes along
-#   the edge, and 67 pixels of the digits whose weights training never touched;
-# - that loud is not important: without the half of the pixels that it listens
-#   to least, the network gets 94.3 % of the digits right, but 61.1 % of the
-#   clothes (in this run).
+# - a first layer whose weights grew for the digits wherever strokes pass and
+#   for the clothes along the edge, and 67 pixels of the digits whose weights
+#   training never touched;
+# - that large weights need not be important: without the half of the pixels
+#   whose weights are smallest, the network gets 94.8 % of the digits right, but
+#   57.3 % of the clothes (in this run).
 #
-# **In practice**: save the initial weights, cache what is expensive, and let
-# the cache key include everything the result depends on. [Keras' saving
+# **In practice**: save the initial weights, and keep trained networks on disk
+# under a name that says all they depend on: the data, the seed, the steps, the
+# versions. [Keras' saving
 # guide](https://keras.io/guides/serialization_and_saving/) explains what a
 # `.keras` file holds. [Han et al., 2015](https://arxiv.org/abs/1506.02626) draw
-# both of our pictures for networks of theirs: the weights of a layer of
-# AlexNet, a peak at zero with tails (section 5), and, for digits, the
-# first-layer weights that pruning leaves, which are those of the middle of the
-# image (figure 4). To score a weight by its size times the strength of its
-# input, as in Exercise 2, is how [Sun et al.,
-# 2023](https://arxiv.org/abs/2306.11695) prune large language models.
+# similar pictures of networks of theirs: the weights of a layer of AlexNet, a
+# peak at zero with tails (section 5), and, for digits, the first-layer weights
+# that pruning leaves, which are those of the middle of the image (figure 4). To
+# score a weight by its size times the strength of its input, as in Exercise 2,
+# is how [Sun et al., 2023](https://arxiv.org/abs/2306.11695) prune large
+# language models.
 # Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: how many weights can go before the network forgets?

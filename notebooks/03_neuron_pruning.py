@@ -36,18 +36,18 @@ SPARSITIES = (0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # A neuron of a Dense layer, a **unit**, is one *column* of the kernel: the
 # weights that lead to it from all inputs. We rank units by the length (L2 norm)
 # of their columns. *Which of these four units goes first? Is it the one with
-# the smallest weight?*
+# the weight closest to zero?*
 
 # %%
 toy = np.array([[3, 1.2, 0.2, -1.6], [4, -2, 5, 0.4], [-0.5, 2, -0.3, 0.5]])
 np.sqrt((toy**2).sum(axis=0)).round(2)
 
 # %% [markdown]
-# The last unit goes first, although the third one holds the smallest weight.
-# From here on `masking.unit_scores` computes these norms, and a mask has one
-# entry per unit instead of one per weight. Here is a small network with that
-# kernel, after deleting half of its weights, and after deleting half of its
-# units.
+# The last unit goes first, although the third one holds the weight closest to
+# zero. From here on `masking.unit_scores` computes these norms, and a mask has
+# one entry per unit instead of one per weight. Here is a small network with
+# that kernel, after deleting half of its weights, and after deleting half of
+# its units.
 
 # %%
 output = np.array([[2, -1], [1, 3], [-2, 1], [4, -3]])
@@ -78,12 +78,14 @@ np.maximum(inputs @ (toy * keep) + bias, 0).round(2)
 # %% [markdown]
 # It puts out 0.7 for every image: not a deleted neuron, but one that shouts all
 # the time. So does the second one, at 0.3. `pruning.prune_units` zeroes the
-# biases as well.
+# biases as well, and so does a mask with one entry per unit.
 #
 # ## Count what is left
 #
 # Now the trained network, 784-1000-1000-500-200-10. We delete half of the units
-# of each hidden layer; the output layer keeps its ten.
+# of each hidden layer; the output layer keeps its ten. (Each weight is used in
+# one multiplication for each image, so that the number of MACs is also the
+# number of weights.)
 
 # %% tags=["nbval-ignore-output"]
 splits = {name: datasets.load(name) for name in datasets.NAMES}
@@ -109,9 +111,9 @@ sliders.Prediction("Half of the units are gone. What percentage of the "
 smaller = {s: compacting.compact(pruning.prune_units(model, s))
            for s in SPARSITIES}
 left = pd.Series({s: measuring.counts(m)["macs"] for s, m in smaller.items()})
-pd.DataFrame({"units left, %": [round(100 * (1 - s)) for s in SPARSITIES],
-              "weights left": left,
-              "weights left, %": (left / 23_860).round(1)})
+table = pd.DataFrame({"weights left": left,
+                      "weights left, %": (left / 23_860).round(1)})
+table.rename(lambda s: f"{1 - s:.0%} of the units left")
 
 # %% [markdown]
 # One fifth of the units is one eleventh of the weights. That matters for our
@@ -139,13 +141,14 @@ sliders.Prediction("Delete 80 % of the weights, or 80 % of the units: how many "
 
 # %% [markdown]
 # Now the same question with *as many weights left*. We keep the **units** with
-# the largest norms, or what one of three rivals keeps:
+# the largest norms, or one of three alternatives:
 #
 # - **weights, overall**: the largest weights, the same share of every layer, so
 #   that the whole network has as many as with units;
-# - **weights, by layer**: the largest weights, as many *in each layer* as with
-#   units. Where a fifth of the units stays, that is a fifth of the first layer
-#   and a twenty-fifth of the next ones; "overall" keeps an eleventh of each;
+# - **weights, by layer**: the largest weights, as many *in each hidden layer*
+#   as with units. Where a fifth of the units stays, that is a fifth of the
+#   first layer and a twenty-fifth of the next ones; "overall" keeps an eleventh
+#   of each;
 # - **random units**: units that a draw keeps, the random baseline.
 
 # %%
@@ -154,10 +157,10 @@ kept = {s: pruning.prunable_kernels(m) for s, m in smaller.items()}
 METHODS = {
     "weights, overall": lambda kernels, s: masking.layerwise_masks(
         masking.magnitude_scores(kernels), (2_386_000 - left[s]) / 2_384_000),
-    "weights, by layer": lambda kernels, s: {
-        name: masking.layerwise_masks(
-            {name: abs(kernel)}, 1 - kept[s][name].size / kernel.size)[name]
-        for name, kernel in kernels.items()},
+    "weights, by layer": lambda kernels, s: masking.layerwise_masks(
+        masking.magnitude_scores(kernels),
+        {name: 1 - kept[s][name].size / kernel.size
+         for name, kernel in kernels.items()}),
     "units": lambda kernels, s: masking.unit_masks(
         masking.unit_scores(kernels), s),
     "random units": lambda kernels, s: masking.unit_masks(
@@ -182,10 +185,11 @@ live = studying.sweep(pruned_to, splits, method=METHODS, sparsity=SPARSITIES)
 # %% tags=["nbval-ignore-output"]
 fair = seeds[seeds["method"].isin(METHODS)].replace({"sparsity": gone})
 axes = plotting.runs(fair, live.rename(index=gone, level="sparsity"))
+cliff = fair.query("method != 'random units' and 0.6 < sparsity < 0.97")
 
 # %% tags=["check"]
-checking.claim("this run lies where the other seeds do, at 8 points in 10",
-               studying.inside(live, seeds), above=0.8)
+checking.claim("this run lies where the other seeds do, at 80 % of its points",
+               100 * studying.inside(live, seeds), above=80)
 
 # %% [markdown]
 # The thick lines are this run, the thin ones five other seeds. Random units
@@ -195,36 +199,37 @@ checking.claim("this run lies where the other seeds do, at 8 points in 10",
 # seeds: by how many points is either choice of weights *ahead* of the units?
 
 # %% tags=["nbval-ignore-output"]
-cliff = fair.query("method != 'random units' and 0.6 < sparsity < 0.97")
-by = "accuracy", "method", "units", ["data", "sparsity"]
-axes = plotting.differences(studying.gaps(cliff, *by), hue="method", col="data")
-found = studying.paired(cliff, *by).drop(columns=["p", "seeds"])
-found = found.rename(lambda s: f"{1 - s:.1%} left", level="sparsity")
-found.assign(**100 * found[["mean", "low", "high"]]).round(3)
+compared = "points", "method", "units", ["data", "sparsity"]
+gaps = studying.gaps(cliff, *compared)
+axes = plotting.differences(gaps, "points", hue="method", col="data")
+axes["mnist"].set_ylabel("ahead of units, points")
+found = studying.paired(cliff, *compared).drop(columns=["p", "seeds"])
+found.rename(lambda s: f"{1 - s:.1%} left", level="sparsity").round(3)
 
 # %% [markdown]
-# Small dots are seeds, large dots their means, with 95 % intervals. Twenty
-# tests find something by chance alone, so `p_holm` is the p value of a paired t
-# test, corrected for all twenty by Holm's method; the intervals are not. Four
-# of the twenty stay below 0.05: on digits, weights are ahead by 4.9 points with
-# 15.9 % of them left, and by 5.1 points if they are chosen by layer; with 9.3 %
-# left, weights overall are ahead by 14.2 points on digits and 21.4 on clothes.
-# So yes, accuracy falls sooner when neurons go. But on digits the 14.2 points
-# are fewer than the 21.2 at equal sparsity. And where each layer has to keep as
-# many weights as the units leave it, the lead at 9.3 % is 4.8 points on digits
-# and 6.2 on clothes, which these tests cannot tell from none. With 4.0 % left,
-# no lead survives the correction.
+# Small dots are seeds, large dots their means, with 95 % intervals. Among
+# twenty tests chance alone often puts one p value below 0.05, so `p_holm`
+# corrects those of the paired t tests for all twenty (Holm's method); the
+# intervals are not corrected. Four of the twenty stay below 0.05: on digits,
+# weights are ahead by 4.9 points with 15.9 % of them left, and by 5.1 points if
+# they are chosen by layer; with 9.3 % left, weights overall are ahead by 14.2
+# points on digits and 21.4 on clothes. So yes, accuracy falls sooner when
+# neurons go. But on digits the 14.2 points are fewer than the 21.2 at equal
+# sparsity. And where each layer has to keep as many weights as the units leave
+# it, the lead at 9.3 % is 4.8 points on digits and 6.2 on clothes, which these
+# tests cannot tell from none. With 4.0 % left, no lead survives the correction.
 #
 # ## Find out why
 #
-# Below is a corner of the second kernel, 40 inputs by 40 units: whole, with
-# 20 % of the units left, and with the weights that the two rivals keep. A row
-# is empty where the unit of `hidden_1` that it starts from has no weight left.
+# Below is a corner of the second kernel, 40 inputs by 40 units: whole, with the
+# weights that the two choices of weights keep, and with 20 % of the units left.
+# A row is empty where the unit of `hidden_1` that it starts from has no weight
+# left.
 
 # %% tags=["nbval-ignore-output"]
-RIVALS = ["weights, overall", "weights, by layer", "units"]
+SHOWN = ["weights, overall", "weights, by layer", "units"]
 corners = {"whole": kernels["mnist"]["hidden_2"]}
-for method in RIVALS:
+for method in SHOWN:
     alive = pruning.prunable_kernels(pruned_to("mnist", method, 0.8))
     comes_from = alive["hidden_1"].any(axis=0)
     corners[method] = alive["hidden_2"] * comes_from[:, None]
@@ -236,24 +241,24 @@ axes = plotting.maps({k: v[:40, :40] for k, v in corners.items()}, "weight")
 
 # %% [markdown]
 # Units keep all weights where a row and a column that stay cross, pale ones
-# along with strong ones. Freely chosen, as many weights keep more than three
-# times the sum of squares of the whole kernel: 23 % instead of 7 %. (The rival
-# "overall" may keep more than twice as many in this layer, because it keeps
-# fewer in the first.)
+# along with strong ones. They keep 7 % of the kernel's sum of squares, where as
+# many weights, freely chosen, keep 23 %. ("Weights, overall" may keep more than
+# twice as many in this layer, because it keeps fewer in the first.)
 #
 # How does such a loss travel through the network? We send the validation images
 # through the whole network and through the pruned ones, and measure two things
 # after each layer: the **strength** (the norm of all its outputs) that is left,
-# and the **relative error** that remains when these are multiplied by whatever
-# number brings them closest to the whole network's.
+# and the **relative error**: we rescale these outputs by the one number that
+# fits best, subtract them from the whole network's, and take the norm of the
+# difference.
 
 # %% tags=["nbval-ignore-output"]
-networks = {"whole": model, **{m: pruned_to("mnist", m, 0.8) for m in RIVALS}}
+networks = {"whole": model, **{m: pruned_to("mnist", m, 0.8) for m in SHOWN}}
 outputs = {name: keras.Model(n.inputs, [layer.output for layer in n.layers])
            .predict(held_out[0], verbose=0)
            for name, n in networks.items()}
 rows = []
-for method in RIVALS:
+for method in SHOWN:
     for layer, a, b in zip(model.layers, outputs["whole"], outputs[method],
                            strict=True):
         error = a - b * np.vdot(a, b) / np.vdot(b, b)  # b, rescaled to fit best
@@ -269,16 +274,16 @@ for ax, y in zip(axes, columns[2:], strict=True):
                  markers=True, dashes=False, legend=y == columns[2])
 
 # %% [markdown]
-# Everything fades. Each layer passes on only a part of what reaches it, and a
-# few percent of the strength of the ten outputs is left, however we prune. That
+# Everything fades. Each pruned layer weakens the signal further, and a few
+# percent of the strength of the ten outputs is left, however we prune. That
 # alone does no harm: if all ten shrink alike, the largest is still the largest.
 # The real damage is the error on the right. After every layer it is largest for
 # units; and it does not pile up on its way, but peaks in the first two layers.
 #
-# This explains why units fall sooner. It does not explain the other end of the
-# curves, where in this run weights fall below units. For that, remember the
-# unit that shouts all the time: when the weights of a network fade, its
-# *biases* do not.
+# This fits the curves: where the error is larger, accuracy is lower. It does
+# not explain the other end of the curves, where in this run weights fall below
+# units. For that, remember the unit that shouts all the time: when the signals
+# of a network fade, its *biases* do not.
 
 # %%
 by_layer = pruned_to("fashion_mnist", "weights, by layer", 0.8, biases=False)
@@ -291,33 +296,38 @@ sliders.Prediction("Clothes, weights by layer, 9 % left: accuracy is "
 # %% tags=["nbval-ignore-output"]
 bare = studying.sweep(
     lambda data, method, sparsity: pruned_to(data, method, sparsity, False),
-    splits, method=RIVALS, sparsity=(0, 0.5, 0.7, 0.8, 0.9))
-both = bare.to_frame("without").join(live.rename("with biases"))
-thick, thin = (both[name].rename(index=gone, level="sparsity").rename(
-    "accuracy") for name in both)
-axes = plotting.runs(thin.reset_index().assign(seed="with biases"), thick)
+    splits, method=SHOWN, sparsity=(0, 0.5, 0.7, 0.8, 0.9))
+both = pd.DataFrame({"without": bare, "with": live.reindex(bare.index)})
+lines = (100 * both).stack().rename_axis([*bare.index.names, "biases"])
+lines = lines.rename("test accuracy, %").rename(index=gone, level="sparsity")
+axes = plt.subplots(1, 2, figsize=(8.5, 3.3), sharey=True)[1]
+for ax, data in zip(axes, splits, strict=True):
+    sns.lineplot(lines[data].reset_index(), x="sparsity", y=lines.name, ax=ax,
+                 hue="method", style="biases", legend=data == "mnist")
+    plotting.show_what_is_left(ax)
+    ax.set_title(plotting.TITLES[data])
 (100 * both.query("sparsity in (0, 0.8, 0.9)").unstack()).round(1)
 
 # %% [markdown]
-# The thick lines are without biases, the thin ones with them, in this run; 0.8
-# of the units gone is 9 % of the weights left, 0.9 is 4 %. The whole network
-# hardly needs its biases: without them it gets 98.5 % of the digits and 87.4 %
-# of the clothes right. But with 4 % of the weights left overall, taking the
-# biases away as well lifts digits from 21.3 to 81.6 %. The information was
-# there all the time; the biases, still at full strength, drowned it. Deleted
-# units take their biases with them, so that they gain less, and on digits they
-# lose. Without biases, either choice of weights beats units with 9 % left, by
-# far, on both data sets, and with 4 % left in three cases of four.
+# All this is in this run; 0.8 of the units gone is 9 % of the weights left, 0.9
+# is 4 %. The whole network hardly needs its biases: without them it gets 98.5 %
+# of the digits and 87.4 % of the clothes right. But with 4 % of the weights
+# left overall, taking the biases away as well lifts digits from 21.3 to 81.6 %.
+# The information was there all the time; the biases, still at full strength,
+# drowned it. Deleted units take their biases with them, so that they gain less,
+# and on digits they lose. Without biases, either choice of weights beats units
+# with 9 % left, by far, on both data sets, and with 4 % left in three cases of
+# four.
 #
 # ## Move it yourself
 #
 # The slider deletes units, or as many weights, and classifies all test images
 # with what is left. Beside the curves is what one unit of `hidden_2` looks for,
 # the one with the largest norm: the columns of the units that it reads, each
-# times its weight, added up. Red is where ink excites it, blue is where ink
-# inhibits it, before and after pruning.
-# *Which fades first, the strength of the pattern or its shape? And what becomes
-# of it when units are drawn at random?*
+# times its weight, added up (biases and ReLU left aside). Red is where ink
+# excites it, blue is where ink inhibits it, before and after pruning. *Which
+# fades first, the strength of the pattern or its shape? And what becomes of it
+# when units are drawn at random?*
 
 
 # %%
@@ -340,7 +350,7 @@ explorer
 
 # %% tags=["check"]
 explorer.choices["method"].value, explorer.slider.value = "units", 0.8
-explorer.readings["units left"]
+print(f"{explorer.readings['units left']:,} units left")
 
 # %% [markdown]
 # You should have seen the pattern grow pale while its shape could still be
@@ -351,7 +361,7 @@ explorer.readings["units left"]
 # ## Your turn
 #
 # **Exercise 1.** Which sparsity of units leaves a tenth of the network's
-# 2,386,000 weights, give or take a twentieth of that tenth?
+# 2,386,000 weights? (Anything from 9.5 to 10.5 % counts.)
 
 # %%
 answer = ...  # a sparsity
@@ -395,10 +405,10 @@ checking.answer(
     above=10)
 
 # %% [markdown]
-# **Exercise 3.** `pruning.prune_units(model, 0.8, spare=["hidden_2"])` takes
-# 80 % of the units of every hidden layer but `hidden_2`. Which layer is it best
-# to spare, for its weights? The check prints how many points of validation
-# accuracy come back for every hundred thousand weights that stay.
+# **Exercise 3.** `pruning.prune_units(model, 0.8, spare=["hidden_2"])` takes 80
+# % of the units of every hidden layer but `hidden_2`. Sparing which layer
+# brings back most accuracy for its weights? The check prints how many points of
+# validation accuracy come back for every hundred thousand weights that stay.
 
 # %%
 answer = ...  # the name of a layer
@@ -426,9 +436,9 @@ checking.answer(answer, lambda name: 1e7 * (
 #
 # Rows for columns. In Keras a kernel is (inputs, units), in PyTorch it is the
 # transpose. Scores taken along the wrong axis rank the *inputs*, and for the
-# square kernel of `hidden_2` no shape gives the mistake away. The check: a unit
-# that is really deleted puts out zero for every image. Here half of the units
-# of `hidden_2` are meant to go.
+# square kernel of `hidden_2` no shape gives the mistake away. The check: no
+# weight leads to a unit that is deleted. Here half of the units of `hidden_2`
+# are meant to go.
 
 # %%
 for name, axis in {"the broken one": 1, "the right one": 0}.items():
@@ -436,13 +446,14 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
     norms = np.linalg.norm(kernel, axis=axis)
     mask = masking.unit_masks({"hidden_2": norms}, 0.5)["hidden_2"]
     zeroed = kernel * np.expand_dims(mask, axis)
-    silent = np.count_nonzero(~zeroed.any(axis=0))
+    cut_off = np.count_nonzero(~zeroed.any(axis=0))
     print(f"{name}: {np.count_nonzero(zeroed == 0):,} zeros")
-    checking.claim(f"{name}: 500 units are silent", silent, within=(499, 501))
+    checking.claim(f"{name}: no weight leads to 500 units", cut_off,
+                   within=(499, 501))
 
 # %% [markdown]
 # Half of the weights are zero either way, so a count of zeros passes both. But
-# zeroed rows silence no unit of `hidden_2`: they only cut all of its units off
+# zeroed rows delete no unit of `hidden_2`: they only cut all of its units off
 # from 500 units of `hidden_1`. The line that fails is there on purpose.
 #
 # ## Recap
@@ -450,23 +461,24 @@ for name, axis in {"the broken one": 1, "the right one": 0}.items():
 # In this notebook, we saw:
 #
 # - that a unit is a column *and* a bias, and both must go;
-# - that half of the units is two thirds of the weights: 33.2 % are left, and
-#   9.3 % when a fifth of the units stays;
+# - that deleting half of the units deletes two thirds of the weights: 33.2 %
+#   are left, and 9.3 % when a fifth of the units stays;
 # - that accuracy does fall sooner when neurons go: with 9.3 % of the weights
 #   left, by 14.2 points on digits and 21.4 on clothes; by 4.8 and 6.2, too few
 #   to be sure, when every layer keeps as many weights as the units leave it;
 # - why: whole columns keep pale weights along with strong ones (7 % of the sum
 #   of squares in `hidden_2`, where as many free weights keep 23 %), so their
-#   signals point further astray; and signals fade while biases do not: without
-#   them, clothes rise from 35.4 to 72.4 % (this run, weights by layer, 9 %
-#   left).
+#   outputs are further from the whole network's; and signals fade while biases
+#   do not: without them, clothes rise from 35.4 to 72.4 % (this run, weights by
+#   layer, 9 % left).
 #
 # **In practice**: nothing was retrained here, and retraining changes the
-# picture, as notebook 4 will show. That pruned signals fade is known as signal
-# collapse; [Saikumar and Varghese, 2025](https://arxiv.org/abs/2502.15790) undo
-# it in networks with batch normalization by measuring its statistics anew. Ours
-# has none. The norm as a score became known with convolutions, where [Li et
-# al., 2017](https://arxiv.org/abs/1608.08710) rank filters by their L1 norm.
+# picture, as notebook 4 will show. A related effect, activations that vary less
+# and less from layer to layer, is known as signal collapse; [Saikumar and
+# Varghese, 2025](https://arxiv.org/abs/2502.15790) undo it in networks with
+# batch normalization by measuring its statistics anew. Ours has none. The norm
+# as a score became known with convolutions, where [Li et al.,
+# 2017](https://arxiv.org/abs/1608.08710) rank filters by their L1 norm.
 # Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: what does retraining with the zeros held bring back?

@@ -12,8 +12,9 @@
 # > What does one threshold do to a small classifier on synthetic data?
 #
 # **You'll do**: delete every weight below a threshold, plot what happens to the
-# accuracy and to the number of weights, and find out whether fine-tuning really
-# improves a pruned network, with real labels and with shuffled ones.
+# accuracy and to the number of weights, and find out whether a pruned and
+# fine-tuned network is better because of the pruning, with real labels and with
+# shuffled ones.
 #
 # **You'll need**: notebook 2's masks. Twenty minutes; the cells themselves run
 # for less than one. Nothing to download.
@@ -52,26 +53,29 @@ cuts = [0, 0.05, 0.15, 0.2, 0.25, 0.35, 0.45]
 gone = [masking.sparsity_of(masking.threshold_masks(small, t)) for t in cuts]
 ax = sns.ecdfplot(np.abs(toy).ravel())
 ax.plot(cuts, gone, "o", color="C1")
-_ = ax.set(xlabel="threshold", ylabel="fraction below it: the sparsity")
+_ = ax.set(xlabel="threshold", ylabel="sparsity, the fraction below it",
+           ylim=(-0.05, 1.05))
 
 # %% [markdown]
-# The dots are what `threshold_masks` removed. Read from left to right, the
-# staircase turns a threshold into a sparsity; read from bottom to top, it turns
-# a sparsity into a threshold. Between 0.4 and 0.6 there is no threshold that
-# removes exactly five of the ten: two weights of size 0.2 are tied, and a
-# threshold takes both or neither. A sparsity is a count, so it breaks the tie.
+# The dots are what `threshold_masks` removed; at 0 and at 0.2 they are at the
+# foot of a step, because what equals the threshold stays. Go up from a
+# threshold and you find its sparsity; go across from a sparsity and you find
+# its threshold. But no threshold removes exactly five of the ten: two weights
+# have size 0.2, and a threshold takes both or neither. A sparsity of 0.5 asks
+# for exactly five, so `layerwise_masks` takes the first of the two.
 #
 # ## Train a small classifier
 #
 # The data are synthetic: rows of 10 features in two classes, made by
-# scikit-learn's `make_classification`. The network has 10 inputs, 256 hidden
-# neurons with ReLU and one output with a sigmoid, the probability of class 1.
+# scikit-learn's `make_classification`; each feature is shifted and scaled to
+# mean 0 and standard deviation 1. The network has 10 inputs, 256 hidden neurons
+# with ReLU and one output with a sigmoid, the probability of class 1.
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("synthetic")
 test = split.x_test, split.y_test
 model = networks.mlp(widths=(256,), inputs=10, classes=1)
-history = fitting.fit(model, split, num_steps=600)
+_ = fitting.fit(model, split, num_steps=600)
 print(f"{measuring.accuracy(model, *test):.1%} of the test rows are right")
 
 # %%
@@ -98,8 +102,8 @@ sliders.Prediction("What share of the weights lies between the lines?",
 # %% [markdown]
 # ## Move the threshold
 #
-# Now sixteen thresholds, from 0 to 0.3. *Which falls first, the number of
-# weights or the accuracy?*
+# Now sixteen thresholds, from 0 to 0.3. *How many weights have to go before the
+# accuracy follows?*
 
 # %% tags=["nbval-ignore-output"]
 def pruned_at(data, threshold):
@@ -114,15 +118,15 @@ thresholds = np.arange(0, 0.31, 0.02).round(2).tolist()
 live = studying.sweep(pruned_at, {"synthetic": split}, threshold=thresholds)
 
 # %%
-lost = live["accuracy"].iloc[0] - live["accuracy"]
-mild = lost.index[lost < 0.02].max()
-sliders.Prediction("What share of the weights can go before the accuracy has "
-                   "fallen by two points?",
-                   100 * live["sparsity"][mild])
+found = live.loc["synthetic"]
+lost = found["accuracy"][0] - found["accuracy"]
+sliders.Prediction("Of our thresholds, take the largest that costs less than "
+                   "two points. What share of the weights does it take?",
+                   100 * found["sparsity"][lost.index[lost < 0.02].max()])
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.2))
-table = live.reset_index().assign(left=1 - live["sparsity"].to_numpy())
+table = found.reset_index().assign(left=1 - found["sparsity"].to_numpy())
 for ax, value in zip(axes, ["left", "accuracy"], strict=True):
     sns.lineplot(table, x="threshold", y=value, marker="o", ax=ax)
     ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
@@ -131,24 +135,24 @@ axes[1].axhline(0.5, color="0.6", linestyle=":")
 _ = axes[1].set(ylabel="test accuracy")
 
 # %% tags=["nbval-ignore-output"]
-(100 * live).round(1).T
+(100 * found.loc[[0, 0.06, 0.1, 0.16, 0.18, 0.22, 0.26, 0.28]]).round(1)
 
 # %% tags=["check"]
-lost = lost["synthetic"]
 checking.claim("a threshold of 0.1 costs less than 5 points", lost[0.1],
                below=0.05)
 checking.claim("one of 0.26 costs more than 15", lost[0.26], above=0.15)
 
 # %% [markdown]
-# The number of weights falls at once; the accuracy waits. In this run a
-# threshold of 0.16 takes 79.9 % of the weights and lowers the accuracy from
-# 93.6 % to 92.4 %. Then it falls off a cliff: 71.6 % at 0.22, and at 0.28 it is
-# close to the 50 % of a coin (dotted).
+# The number of weights falls at once; the accuracy waits (a few tenths of a
+# point more or less are chance). In this run a threshold of 0.16 takes 79.9 %
+# of the weights and lowers the accuracy from 93.6 % to 92.4 %. Then it falls
+# off a cliff: 71.6 % at 0.22, and at 0.28 it is close to the 50 % of a coin
+# (dotted).
 #
 # ## Compare a threshold with a sparsity
 #
-# On one network, a threshold and a sparsity describe the same cut. *Where will
-# the mask of a threshold differ from that of the sparsity that belongs to it?*
+# Take the threshold that removes 1,280 of the 2,560 weights, and a sparsity of
+# 0.5. *In how many places will the two masks differ?*
 
 # %%
 sizes = np.sort(scores["hidden_1"], axis=None)
@@ -158,38 +162,44 @@ for zeros in (256, 1280, 2304):
     print(f"{zeros} weights: {(by_threshold != by_sparsity).sum()} differ")
 
 # %% [markdown]
-# Nowhere, as long as no other weight ties with the one at the cut. The
-# difference shows on another network. Here is the staircase of this one, and
-# those of a network with two hidden layers, 10-64-32-1, trained on the same
-# rows for 300 steps.
+# In none, unless weights tie at the cut: in one layer they are two names for
+# the same cut. But the same threshold means something else in another network.
+# We train a second one on the same rows, with two hidden layers of 64 and 32
+# neurons, for 300 steps. Here is the staircase of the first network's layer,
+# and one for each hidden layer of the second.
 
 # %% tags=["nbval-ignore-output"]
 other = networks.mlp((64, 32), inputs=10, classes=1)
 fitting.fit(other, split, num_steps=300)
-kernels = {"256 neurons, hidden_1": kernel,
-           **{f"64 and 32 neurons, {name}": k
-              for name, k in pruning.prunable_kernels(other).items()}}
-sizes = {name: np.abs(k).ravel() for name, k in kernels.items()}
-ax = sns.ecdfplot(sizes)
+kernels = {"10-256": kernel}
+for k in pruning.prunable_kernels(other).values():
+    kernels["-".join(map(str, k.shape))] = k
+ax = sns.ecdfplot({name: np.abs(k).ravel() for name, k in kernels.items()})
 ax.axvline(0.1, color="0.4", linestyle=":")
-ax.set(xlabel="threshold", ylabel="sparsity", xlim=(0, 0.4))
-sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
-{name: f"{np.mean(size < 0.1):.1%}" for name, size in sizes.items()}
+ax.set(xlabel="threshold", ylabel="sparsity of the layer", xlim=(0, 0.4))
+sns.move_legend(ax, "lower right", title="layer")
+for name, k in kernels.items():
+    drawn_from = np.sqrt(6 / sum(k.shape))  # of either sign, at the start
+    print(f"{name}: 0.1 takes {np.mean(np.abs(k) < 0.1):.1%}; before training, "
+          f"of ±{drawn_from:.3f}, about {0.1 / drawn_from:.0%}")
 
 # %% [markdown]
 # At 0.1 (dotted) the same threshold takes 58.2 % of the wide network's weights,
-# but 34.7 % and 40.6 % of those in the two layers of the other. A sparsity of
-# 0.5 takes half of the weights of any network. What a threshold takes depends
-# on how large those weights have become.
+# but 34.7 % and 40.6 % of those in the two layers of the other. (One threshold
+# for all layers is what notebook 2 called global pruning.) What a threshold
+# takes depends on how large a layer's weights are, and that is mostly settled
+# before training: Keras draws them evenly from a range that is the narrower,
+# the more inputs and units a layer has. A sparsity of 0.5 takes half of the
+# weights of any network.
 #
 # ## Fine-tune, next to a control
 #
-# A familiar table has three rows: the accuracy before pruning, after it, and
-# after fine-tuning; the third is often above the first. We measure them for
-# 10-64-32-1 with a threshold of 0.1, and add a fourth: a **control**, the
-# unpruned network, trained for as long. We train six seeds, and six more on
-# labels that were shuffled, so that the features say nothing about them. *What
-# can 300 more steps bring there?*
+# Papers and tutorials often show three numbers: the accuracy before pruning,
+# after it, and after fine-tuning. The third is often above the first. We
+# measure all three for the second network with a threshold of 0.1, and add a
+# fourth: a **control**, the unpruned network, trained for as long. We do this
+# with six seeds, and with the same six once more on shuffled labels, about
+# which the features say nothing. *What can 300 more steps gain there?*
 
 # %% tags=["nbval-ignore-output"]
 def stages(data, seed):
@@ -222,29 +232,30 @@ sliders.Prediction("With real labels, how many points does the fine-tuned "
                    gained["real labels"], ends=(-5, 5), unit="points")
 
 # %% tags=["nbval-ignore-output"]
-gaps = studying.gaps(runs, "accuracy", "stage", baseline="before", by=["data"])
-axes = plotting.differences(gaps, x="stage", col="data")
+runs["points"] = 100 * runs["accuracy"]
+gaps = studying.gaps(runs, "points", "stage", baseline="before", by=["data"])
+axes = plotting.differences(gaps, "points", x="stage", col="data")
 _ = axes["real labels"].set_ylabel("points gained over 'before'")
 
 # %% tags=["nbval-ignore-output"]
 last = runs[runs["stage"] != "pruned"]
-studying.paired(last, "accuracy", "stage", baseline="fine-tuned", by=["data"])
+studying.paired(last, "points", "stage", baseline="fine-tuned", by=["data"])
 
 # %% tags=["check"]
 checking.claim("with real labels, fine-tuned networks gain on 'before'",
                gained["real labels"], above=0)
 chance = gaps.query("stage == 'fine-tuned' and data == 'shuffled labels'")
 checking.claim("with shuffled labels some seed 'gains' over a point by chance",
-               100 * chance["accuracy"].max(), above=1)
+               chance["points"].max(), above=1)
 checking.claim("with shuffled labels all are within 10 points of a coin",
                table.set_index("data").loc["shuffled labels"].drop(
                    columns="seed").to_numpy() - 0.5, within=(-0.1, 0.1))
 
 # %% [markdown]
 # The figure shows what each network gained over its own "before": a dot per
-# seed, their mean and its 95 % interval. In the table everything is compared
-# with the fine-tuned network of the same seed; `p_holm` corrects for its four
-# tests.
+# seed, their mean and its 95 % interval. In the table the fine-tuned network of
+# the same seed is subtracted, so that a minus sign means that fine-tuned is
+# better; `p_holm` corrects for these four tests.
 #
 # With real labels the fine-tuned networks end 0.93 points (0.41 to 1.46) above
 # "before". Has pruning improved them? No: the controls end another 0.53 points
@@ -254,14 +265,15 @@ checking.claim("with shuffled labels all are within 10 points of a coin",
 #
 # With shuffled labels there is nothing to learn, and every interval includes
 # zero. Yet one of the six seeds "gains" 4.4 points by fine-tuning, on labels
-# that mean nothing.
+# that mean nothing: the accuracy of guessing on 500 rows has a standard
+# deviation of over two points.
 #
 # ## Move it yourself
 #
 # The slider moves the threshold of the 10-256-1 network, which classifies all
-# test rows again. On the right is the size of each weight that is left: a row
-# is an input, a column a hidden neuron. *Are all ten inputs worth the same?
-# Which two rows go dark first?*
+# test rows again. On the right is the size of each weight that is left,
+# brighter if it is larger: a row is an input, counted from 0, a column a hidden
+# neuron. *Are all ten inputs worth the same? Which two rows go dark first?*
 
 # %%
 masks = {cut: masking.threshold_masks(scores, cut) for cut in thresholds}
@@ -273,11 +285,13 @@ explorer = sliders.explore(
 explorer
 
 # %% [markdown]
-# You should have seen the fifth and the eighth row go dark long before the
-# others. scikit-learn filled these two inputs with noise; of the other eight,
-# six are informative and two are mixtures of those. Magnitude pruning finds
-# that out from the sizes of the weights alone, because all inputs were brought
-# to the same scale. A feature measured on a larger scale gets smaller weights.
+# You should have seen inputs 4 and 7 go dark long before the others.
+# scikit-learn filled these two with noise; of the other eight, six are
+# informative and two are mixtures of those. The weights of the noise hardly
+# outgrew the range from which they were drawn, so a threshold just above it
+# removes them. This works because all inputs have the same scale: of a feature
+# whose values are ten times larger, the same use would need weights a tenth of
+# the size.
 #
 # ## Your turn
 #
@@ -301,46 +315,41 @@ checking.answer(
 # them by their mean, 0, in all *validation* rows, with
 # `np.where(np.isin(range(10), pair), 0, split.x_val)`, and find a pair that
 # costs more than 12 points of accuracy. Is it the pair with the most weights
-# left at 0.14?
+# left at a threshold of 0.14, `masks[0.14]["hidden_1"].sum(axis=1)`?
 
 # %%
 answer = ...  # two inputs, counted from 0
-checking.answer(
-    answer, lambda pair: measuring.accuracy(
-        model, split.x_val, split.y_val) - measuring.accuracy(
-        model, np.where(np.isin(range(10), pair), 0, split.x_val),
-        split.y_val), above=0.12)
+before = measuring.accuracy(model, split.x_val, split.y_val)
+checking.answer(answer, lambda pair: 100 * (before - measuring.accuracy(
+    model, np.where(np.isin(range(10), pair), 0, split.x_val), split.y_val)),
+    above=12)
 
 # %% tags=["solution", "nbval-ignore-output"]
-pairs = [(i, j) for j in range(10) for i in range(j)]
-right = [measuring.accuracy(
-    model, np.where(np.isin(range(10), pair), 0, split.x_val), split.y_val)
-    for pair in pairs]
-answer = pairs[np.argmin(right)]
+costs = {pair: 100 * (before - measuring.accuracy(
+    model, np.where(np.isin(range(10), pair), 0, split.x_val), split.y_val))
+    for pair in ((i, j) for j in range(10) for i in range(j))}
+answer = max(costs, key=costs.get)
 left = masks[0.14]["hidden_1"].sum(axis=1)
-two = np.argsort(left)[-2:].tolist()
-print("the pair that costs most:", answer)
-print("the pair with the most weights left:", sorted(two))
-checking.answer(
-    answer, lambda pair: measuring.accuracy(
-        model, split.x_val, split.y_val) - measuring.accuracy(
-        model, np.where(np.isin(range(10), pair), 0, split.x_val),
-        split.y_val), above=0.12)
+two = tuple(sorted(np.argsort(left)[-2:].tolist()))
+print(f"{answer} cost {costs[answer]:.1f} points; {two}, which have the most "
+      f"weights left, {costs[two]:.1f}")
+checking.answer(answer, costs.get, above=12)
 
 # %% [markdown]
 # No. The sizes of the weights found the two useless inputs, but they do not
-# rank the useful ones as the accuracy does.
+# rank the useful ones as the accuracy does: of two inputs that are mixtures, a
+# network can do without one, however large its weights are.
 #
 # ## What would fool you here
 #
-# A fraction that is passed as a threshold. Both are small positive numbers, so
-# nothing raises an error. We want a tenth of the weights to go. The check that
-# catches it is a count: which sparsity did you get?
+# A sparsity that is passed as a threshold. Both are numbers between 0 and 1, so
+# nothing raises an error. Here a tenth of the weights is meant to go. Count the
+# zeros to catch it.
 
 # %%
-tenth = {"the broken one, a threshold of 0.1": masking.threshold_masks,
-         "the right one, a sparsity of 0.1": masking.layerwise_masks}
-for name, select in tenth.items():
+ways = {"the broken one, a threshold of 0.1": masking.threshold_masks,
+        "the right one, a sparsity of 0.1": masking.layerwise_masks}
+for name, select in ways.items():
     checking.claim(f"{name}: a tenth of the weights goes",
                    masking.sparsity_of(select(scores, 0.1)),
                    within=(0.09, 0.11))
@@ -353,7 +362,7 @@ for name, select in tenth.items():
 #
 # In this notebook, we saw:
 #
-# - that a threshold and a sparsity describe the same cut from two sides, unless
+# - that in one layer a threshold and a sparsity describe the same cut, unless
 #   weights tie;
 # - that a threshold of 0.1 takes 58.2 % of the weights of one network, and
 #   34.7 % and 40.6 % of those in the layers of another;
@@ -361,8 +370,8 @@ for name, select in tenth.items():
 #   of the test rows are still right with 79.9 % of the weights gone;
 # - a gain of 0.93 points by fine-tuning that was the training's, not the
 #   pruning's: the controls end 0.53 points higher;
-# - that one run on shuffled labels can seem to gain 4.4 points, where six seeds
-#   show no difference.
+# - that one run on shuffled labels can seem to gain 4.4 points, where the mean
+#   of six seeds cannot be told from zero.
 #
 # **In practice**: a sparsity says what you will get; a threshold has to be
 # looked up in each network anew. All runs share one test set of 500 rows, so

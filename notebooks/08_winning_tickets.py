@@ -28,8 +28,8 @@ from helpers import (checking, datasets, masking, measuring, networks,
 # %% [markdown]
 # ## Rewind a toy
 #
-# Train a network, delete its smallest weights, and what survives can be trained
-# again from the values it had at the very start. To **rewind** is to give
+# Train a network and delete its smallest weights. What is left can be trained
+# again, from the values that it had at the very start. To **rewind** is to give
 # survivors these values back. Here are the four stages of a toy of 18 weights,
 # whose "training" is drawn at random.
 
@@ -48,9 +48,10 @@ axes = plotting.networks({
 
 # %% [markdown]
 # The last network has the connections of the third and the weights of the
-# first. The **lottery ticket hypothesis** says that such a network is a winning
-# ticket: trained alone, it gets as far as the whole one, because its weights
-# were lucky from the start. Two controls show what the luck is made of:
+# first. (A cross is a zero.) The **lottery ticket hypothesis** says that a
+# large network contains, before any training, a small part that can be trained
+# alone and gets as far as the whole: a winning ticket, whose first weights
+# happened to be good ones. Is the last network such a part? Two controls tell:
 #
 # - **other weights**: the same connections, started from another draw;
 # - **random masks**: the same start, as many connections in each layer, but
@@ -72,9 +73,10 @@ print(f"untrained: {measuring.accuracy(initial, *test):.1%} are right")
 
 
 # %% [markdown]
-# Every network in this notebook is trained in the same way, at a constant
-# learning rate. The validation loss is measured 30 times, and the weights that
-# had the smallest one are kept: **early stopping**.
+# Every network that we train here is trained in the same way: 3,000 steps at a
+# constant learning rate. The validation loss is measured 30 times, and at the
+# end the network gets back the weights that had the smallest one. That is
+# **early stopping** without the stop: a patience of 30 never runs out.
 
 
 # %%
@@ -97,7 +99,8 @@ def train(start):
 
 # %% [markdown]
 # Tickets are found in rounds: train, prune, rewind, train, prune more, and so
-# on. The sparsities below leave 51, 33, 21 and 13 % of the hidden weights.
+# on. The sparsities below leave 51, 33, 21 and 13 % of the weights of each
+# hidden layer: what three, five, seven and nine rounds of 20 % leave.
 
 # %%
 SPARSITIES = (0.488, 0.672, 0.79, 0.866)
@@ -117,16 +120,16 @@ first = pruning.prunable_kernels(initial)["hidden_1"]
 for ticket in tickets.values():
     kernel = pruning.prunable_kernels(ticket)["hidden_1"]
     kept = kernel != 0
-    same = np.array_equal(kernel[kept], first[kept])
-    print(f"{kept.sum():,} weights of hidden_1 are left, as they were: {same}")
+    equal = np.array_equal(kernel[kept], first[kept])
+    print(f"{kept.sum():,} weights of hidden_1 are left, as they were: {equal}")
 
 # %% [markdown]
-# Bit for bit. Now the two controls.
+# Bit for bit. Now the two controls. The answers are means of six seeds, run
+# beforehand.
 
 # %%
 seeds = studying.read("results/rewinding.csv", ["round", "early_stop"])
 seeds["sparsity"] = (1 - 0.8 ** seeds["round"]).round(3)
-seeds["points"] = 100 * seeds["accuracy"]
 from_start = seeds[seeds["start_step"] == 0]
 at_13 = from_start[from_start["round"] == 9].groupby("method")["accuracy"]
 means = 100 * at_13.mean()
@@ -145,8 +148,8 @@ sliders.Prediction(
 other = networks.mlp(widths=(300, 100), seed=1000)
 scores = masking.random_scores(pruning.prunable_kernels(initial), seed=0)
 for sparsity, ticket in tickets.items():
-    same = pruning.masked(other, pruning.masks_of(ticket))
-    after["other weights", sparsity] = train(same)
+    same_masks = pruning.masked(other, pruning.masks_of(ticket))
+    after["other weights", sparsity] = train(same_masks)
     drawn = pruning.masked(initial, masking.layerwise_masks(scores, sparsity))
     after["random masks", sparsity] = train(drawn)
 
@@ -167,14 +170,15 @@ ticks = ax.set_yticks([0.06, 0.1, 0.2, 0.4], ["0.06", "0.1", "0.2", "0.4"])
 
 # %% [markdown]
 # The ticket (`rewound`) leads from the first measurement on, and after a sixth
-# of the training it is about where the two controls end. It even beats the
-# dense network, of which it is a small part.
+# of the training it is about where the two controls end. In this run its loss
+# is even below that of the dense network, of which it is a small part.
 #
 # ## Let six seeds decide
 #
 # The accuracies of this run are the thick lines, those of other seeds the thin
-# ones. In the seeds' experiment there are nine rounds, each of which removes
-# 20 %.
+# ones. The seeds took nine rounds of 20 % each, and rank the weights of the
+# last step; this run takes four larger cuts to the same places, and ranks the
+# best weights.
 
 # %% tags=["nbval-ignore-output"]
 accuracies = {
@@ -186,31 +190,31 @@ axes = plotting.runs(from_start, sweep, height=3.8, aspect=1.3)
 
 # %% tags=["check"]
 checking.claim(
-    "this run lies among the other seeds at 8 points in 10",
-    studying.inside(sweep, from_start),
-    above=-1 if split.is_sample else 0.8,  # the seeds are of the full data
+    "this run lies among the other seeds at 80 % of its points",
+    100 * studying.inside(sweep, from_start),
+    above=-1 if split.is_sample else 80,  # the seeds are of the full data
 )
 
 # %% [markdown]
-# As in notebook 7 we look at differences within seeds: a dot is a seed, the bar
-# the 95 % interval of their mean. Zero is the first control, the same
-# connections with other weights. Above it is what lucky weights gain, below it
-# what random connections lose.
+# As in notebook 7 we look at differences within seeds: a small dot is a seed, a
+# large one their mean, the bar its 95 % interval. Zero is the first control,
+# the same connections with other weights. Above it is what the first weights
+# gain, below it what random connections lose.
 
 # %% tags=["nbval-ignore-output"]
 compared = from_start[from_start["sparsity"].isin(SPARSITIES)]
-question = "method", "other weights", ["sparsity"]
-gaps = studying.gaps(compared, "accuracy", *question)
-axes = plotting.differences(gaps, hue="method", aspect=1.6)
+question = "points", "method", "other weights", ["sparsity"]
+gaps = studying.gaps(compared, *question)
+axes = plotting.differences(gaps, "points", hue="method", aspect=1.6)
 label = axes[None].set_ylabel("above other weights, points")
-studying.paired(compared, "points", *question).round(3)
+studying.paired(compared, *question).round(3)
 
 # %% [markdown]
-# The less is left, the more both kinds of luck are worth. With 13 % left, lucky
-# weights gain 0.9 points (0.7 to 1.1), and random connections lose another 0.7
-# (0.5 to 0.8). With half of the weights left, lucky weights still gain 0.3;
-# there the connections make no difference that we could show. The eight tests
-# are corrected together by Holm's method (`p_holm`), and seven of them hold.
+# The less is left, the more both matter. With 13 % left, the first weights gain
+# 0.9 points (0.7 to 1.1), and random connections lose another 0.7 (0.5 to 0.8).
+# With half of the weights left, the first weights still gain 0.3; there the
+# connections make no difference that we could show. The eight tests are
+# corrected together by Holm's method (`p_holm`), and seven of them hold.
 #
 # Is the ticket as good as the whole network, or even better? Zero is now the
 # dense network of the same seed:
@@ -222,52 +226,58 @@ studying.paired(won, "points", "sparsity", 0).round(3)
 
 # %% [markdown]
 # It is better, at all four sparsities, by 0.2 to 0.3 points. But at this
-# constant learning rate the dense network's loss jumps up and down to the end.
-# The longer recipe of the appendix ends higher.
+# constant learning rate the dense network's loss jumps up and down to the end
+# (see the curves above), so it may be a weak rival: the longer recipe of the
+# appendix gets further with one weight in twelve.
 #
-# The hypothesis also says that tickets learn *faster*. One measure is the step
-# that early stopping keeps, where the validation loss was smallest. (The thick
-# lines are the seeds' means here.)
+# The hypothesis also says that a ticket needs no more steps than the whole
+# network; Frankle and Carbin found that it often needs fewer. One measure is
+# the step that early stopping keeps, where the validation loss was smallest.
+# (The thick lines are the seeds' means here, the dotted line is the end of
+# training.)
 
 # %% tags=["nbval-ignore-output"]
 axes = plotting.runs(from_start, y="early_stop", height=3.8, aspect=1.3)
 axes["mnist"].set(ylabel="step that early stopping keeps", ylim=(0, 3200))
 line = axes["mnist"].axhline(3000, color="0.4", linestyle=":")
-ends = won[won["sparsity"] == 0]["early_stop"]
-print(f"dense networks: steps {ends.min():,} to {ends.max():,}")
+ends = won.pivot(index="sparsity", columns="seed", values="early_stop")
+print(ends.loc[[0, 0.866]].astype(int))
 
 # %% [markdown]
-# Tickets do get there sooner in most seeds. But the dense networks are best at
-# steps 2,700 to 3,000, and training ends at 3,000: with more of it they might
-# well improve further. So *that* tickets are sooner is plausible; *how much*
-# sooner, 3,000 steps cannot tell.
+# With 13 % left, tickets get to their smallest loss sooner in most seeds, as
+# printed (a column for each). But the dense networks are best at steps 2,700 to
+# 3,000, and training ends at 3,000: with more of it they might well improve
+# further. So *that* tickets are sooner is plausible; *how much* sooner, 3,000
+# steps cannot tell.
 #
 # ## Rewind to an early step
 #
 # Later work found that in larger networks a ticket has to be rewound not to the
 # start but to a step early in training. *Does it help here?* The seeds' tickets
-# were rewound to step 300, too, and trained as long as the others. Zero is
-# rewinding to the start.
+# were also rewound to where 300 steps of training had brought the whole
+# network, and trained for the same 3,000 steps from there, so that they had 300
+# more. Zero is rewinding to the start.
 
 # %% tags=["nbval-ignore-output"]
 rewound = seeds.query("method == 'rewound' and sparsity in @shown")
-early = "start_step", 0, ["sparsity"]
-gaps = studying.gaps(rewound, "accuracy", *early)
-axes = plotting.differences(gaps, aspect=1.6)
+early = "points", "start_step", 0, ["sparsity"]
+gaps = studying.gaps(rewound, *early)
+axes = plotting.differences(gaps, "points", aspect=1.6)
 label = axes[None].set_ylabel("above rewinding to the start, points")
-studying.paired(rewound, "points", *early).round(3)
+studying.paired(rewound, *early).round(3)
 
 # %% [markdown]
-# Not here. At no sparsity is there a difference that we could show, and the
-# intervals are narrow: at 13 % it goes from −0.07 to 0.20 points. Larger
-# networks may need an early step; this one does not. (The five tests, one with
-# nothing pruned, are corrected together.)
+# Not here, as far as we can see. At no sparsity is there a difference that we
+# could show; at 13 % the interval goes from −0.07 to 0.21 points, so that a
+# small gain is not ruled out. (The five tests, one with nothing pruned, are
+# corrected together.)
 #
 # ## Move it yourself
 #
 # The slider goes through the four sparsities, the buttons choose the network.
-# The image counts the connections of each pixel, at most 300. *Compare the
-# ticket with random masks at 13 %. Where do random masks waste connections?*
+# The image counts the connections of each pixel; its colours are scaled anew at
+# each move. *Compare the ticket with random masks at 13 %. Where do random
+# masks waste connections?*
 
 
 # %% tags=["nbval-ignore-output"]
@@ -285,10 +295,10 @@ explorer = sliders.explore(
 explorer
 
 # %% [markdown]
-# You should have seen a ticket that looks where the strokes are, and hardly at
-# the edge, which is blank in every digit. Random masks spend about as much on
-# each pixel. "Other weights" has the ticket's picture, because its connections
-# are the same.
+# You should have seen a ticket that has hardly a connection at the rim, which
+# is blank in every digit, and many everywhere else. Random masks spend about as
+# much on each pixel. "Other weights" has the ticket's picture, because its
+# connections are the same.
 
 # %% tags=["check"]
 blank = split.x_train.max(axis=0) == 0
@@ -334,22 +344,26 @@ masks = pruning.masks_of(tickets[0.866])
 shuffle = np.random.default_rng(0).permuted
 answer = {k: shuffle(masks[k], axis=1) for k in ("hidden_1", "hidden_2")}
 shuffled = train(pruning.masked(initial, answer))[0]
-seen = {name: after[name, 0.866][0] for name in ("rewound", "random masks")}
+names = "rewound", "other weights", "random masks"
+seen = {name: after[name, 0.866][0] for name in names}
 seen["shuffled rows"] = shuffled
 print({k: f"≈ {measuring.accuracy(m, *test):.2%}" for k, m in seen.items()})
 lost = measuring.accuracy(shuffled, *test)
 checking.answer(answer, lambda _: lost, below=won_by)
 
 # %% [markdown]
-# It does not: it ends near the random masks. What counts is not how many
-# connections a pixel has, but which pixels meet in one unit.
+# It does not. But the shuffle took two things away: which pixels meet in one
+# unit, and the first weights that belong to these connections. "Other weights"
+# lacks only the latter; the rest is what it costs to keep nothing but the
+# number of connections of each pixel (in this run).
 #
 # ## What would fool you here
 #
 # `set_weights` looks like rewinding, but it gives the network *all* of its
-# first weights back. The curve it draws is wonderful. A second mistake is to
-# save the "first" weights *after* training: check that the network you saved
-# can only guess.
+# first weights back. Unless its zeros are held, it then trains as a dense
+# network, and its accuracy looks wonderful. A second mistake is to save the
+# "first" weights *after* training: check that the network you saved can only
+# guess.
 
 # %%
 ticket = pruning.prune_weights(after["dense", 0][0], 0.866)
@@ -369,11 +383,13 @@ checking.claim("the first network guesses", guesses, below=0.25)
 # ## Appendix: how few weights are enough?
 #
 # How few weights can LeNet-300-100 get by with, not as a ticket, but by the
-# best recipe we know? It is longer, with a small penalty on large weights, and
-# prunes gradually from early on (`frontier` in
-# `helpers/workshop/experiments/tickets.py`). Its length and pace were tuned on
-# the validation set. The median test error of its seeds, in percent, where one
-# weight in so many is left:
+# best recipe we know? It takes 60 passes over the images, has a small penalty
+# on large weights, and prunes all three layers gradually from early on
+# (`frontier` in `helpers/workshop/experiments/tickets.py`). Its length and pace
+# were tuned on the validation set; then it was trained on those images, too.
+# Here is the median test error, in percent, of three seeds (six at 56), where
+# one weight in so many is left: the **compression**. The output layer counts
+# here.
 
 # %%
 points = studying.read("results/frontier.csv", ["compression"])
@@ -381,7 +397,7 @@ points["error"] = (100 - 100 * points["accuracy"]).round(2)
 medians = points.groupby("compression")["error"].median()
 published = pd.read_csv("results/published.csv", comment="#")
 both = pd.concat([published, medians.reset_index().assign(recipe="this one")])
-both.pivot(index="compression", columns="recipe", values="error")
+both.pivot(index="compression", columns="recipe", values="error").fillna("")
 
 # %% tags=["nbval-ignore-output"]
 noise = np.sqrt(both["error"] * (100 - both["error"]) / 10_000)
@@ -391,8 +407,10 @@ ax = sns.scatterplot(
 ax.errorbar(
     both["compression"], both["error"], noise, fmt="none", color="0.7", zorder=0
 )
-ax.set(xscale="log", xlabel="one weight left in", ylabel="test error, %")
-ticks = ax.set_xticks([12, 20, 30, 56, 100], [12, 20, 30, 56, 100])
+ax.set(xscale="log", xlabel="compression (one weight left in so many)",
+       ylabel="test error, %")
+places = [12, 20, 30, 40, 56, 68, 100]
+ticks = ax.set_xticks(places, places)
 ax.minorticks_off()
 sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5))
 
@@ -404,29 +422,34 @@ print(f"{gap:.2f} points, {gap / noise:.1f} standard errors of a difference")
 
 # %% [markdown]
 # A bar is the standard error that 10,000 test images give any such number. With
-# one weight in 56 left our median error is 1.73 %; the lowest published ones,
-# which coincide in the figure, are 1.984 and 1.99 %. For two networks, each
-# judged once on that many images, such a difference is 1.4 standard errors: no
-# proof. With one in 12 left, the published 1.426 % is lower than our 1.51 %.
-# Papers count weights in ways of their own, most report one run, and we compare
-# it with a median of ours. Such a figure ranks recipes, not ideas.
+# one weight in 56 left our median error is 1.73 %; the two published ones
+# there, which coincide in the figure, are 1.984 and 1.99 %. If the errors of
+# two networks were independent, such a difference would be 1.4 standard errors:
+# no proof. With one in 12 left, the published 1.426 % is lower than our 1.51 %.
+# The list is not complete. Papers count weights in different ways; some report
+# one run, some a mean, and ours is a median. And the recipes differ in much
+# besides how they prune, so the figure does not tell which way of pruning is
+# best.
 #
 # ## Recap
 #
 # In this notebook, we saw:
 #
-# - a ticket that keeps 13 % of the weights at their first values, bit for bit;
-# - that its weights were lucky: the same connections with other weights end 0.9
-#   points lower, over six seeds;
-# - that its connections were, too: drawn at random, they cost another 0.7;
-# - a ticket that ends 0.3 points above the whole network;
-# - rewinding to step 300 instead, which makes no difference in so small a
-#   network.
+# - how to rewind: 13 % of the weights are left, each at its first value, bit
+#   for bit;
+# - that its first weights matter: the same connections with other weights end
+#   0.9 points lower, over six seeds;
+# - that its connections matter, too: drawn at random, they cost another 0.7;
+# - a ticket that ends 0.3 points above the whole network, at this constant
+#   learning rate;
+# - rewinding to step 300 instead, which made no difference that we could show.
 #
 # **In practice**: finding a ticket costs more training than it saves, because
 # each round trains a network to the end. Tickets explain something about
-# training rather than shorten it. And they do not always win: in larger
-# networks, at larger learning rates, [Liu et al.,
+# training rather than shorten it. What it is about the first weights, their
+# sizes or their signs, our controls do not tell; [Zhou et al.,
+# 2019](https://arxiv.org/abs/1905.01067) say the signs. And tickets do not
+# always win: in larger networks, at larger learning rates, [Liu et al.,
 # 2019](https://arxiv.org/abs/1810.05270) found that other weights do as well,
 # and [Frankle et al., 2019](https://arxiv.org/abs/1903.01611) had to rewind to
 # an early step. The hypothesis is due to [Frankle and Carbin,

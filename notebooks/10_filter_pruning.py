@@ -33,12 +33,14 @@ from helpers import (checking, compacting, datasets, deploying, masking,
 # %% [markdown]
 # ## See what belongs to a filter
 #
-# A convolution is built like a Dense layer, with a small square of weights
-# where the Dense layer has a single one. Each of its **filters** takes in every
-# channel of the image and outputs a new image, its **feature map**, which is a
-# channel for the next layer. Below are two small convolutions, of 4 and 6
-# filters: whole, with half of the filters deleted, and compacted. Each line,
-# and each coloured cell, is the sum of one square of 5 × 5 weights.
+# A convolution is like a Dense layer in which each single weight has become a
+# small square of weights. Each of its **filters** takes in every channel of the
+# image and outputs a new image, its **feature map**, which is a channel for the
+# next layer. Below are two small convolutions, of 4 and 6 filters: whole, with
+# half of the filters deleted, and compacted. The circles are the image and the
+# maps. Each line, and each coloured cell, is the sum of one square of 5 × 5
+# weights (which filters go is decided by the norm of all their weights, which
+# these sums do not show).
 
 # %%
 tiny = networks.lenet(filters=(4, 6), widths=(8,))
@@ -62,9 +64,10 @@ axes = plotting.networks(squares)
 # ## Count, then cut
 #
 # Our network is a LeNet-5 in the size that pruning papers use: two convolutions
-# of 5 × 5 with 20 and 50 filters, each followed by BatchNormalization, ReLU and
-# max-pooling, then a hidden Dense layer of 500 units. We train one for clothes
-# and one for digits.
+# of 5 × 5 with 20 and 50 filters, each followed by ReLU and max-pooling, then a
+# hidden Dense layer of 500 units. Behind each convolution we add the
+# BatchNormalization that newer networks have. We train one for clothes and one
+# for digits, for 1,200 steps only, to save time.
 
 # %% tags=["nbval-ignore-output"]
 splits = {name: datasets.load(name) for name in datasets.NAMES}
@@ -88,16 +91,15 @@ costs.join(share.round(1), suffixes=("", ", %"))
 # `hidden_1`; to save computation, prune `conv_2`.
 #
 # Now we delete half of the filters and units of every layer, those whose
-# weights have the smallest L2 norm, and cut them out. Both calls are the same
-# as for Dense layers. With a filter go its own entries in the
-# BatchNormalization: a scale, a shift, a mean and a variance.
+# weights have the smallest L2 norm, and cut them out. `prune_units` and
+# `compact` are called as for Dense layers. With a filter go its own entries in
+# the BatchNormalization: a scale, a shift, a mean and a variance.
 
 # %%
 halved = {n: pruning.prune_units(m, sparsity=0.5) for n, m in models.items()}
 small = {n: compacting.compact(m) for n, m in halved.items()}
 left = measuring.macs_per_layer(small["fashion_mnist"])
-all_left = sum(left.values()) / costs["MACs"].sum()
-print(f"{sum(left.values()):,} MACs are left, {all_left:.1%}")
+print(f"{sum(left.values()) / costs['MACs'].sum():.1%} of the MACs are left")
 for name in models:
     x = splits[name].x_test[:1000]
     checking.same_outputs(name, halved[name], small[name], x)
@@ -137,9 +139,8 @@ _ = ax.set(xlabel="fraction of this layer's filters or units deleted")
 # %% [markdown]
 # In this run `conv_1`, the smallest layer, loses most: what its filters miss in
 # the image is lost to all layers that follow. `hidden_1` hardly suffers, so
-# storage is cheap to save. `conv_2`, which does the work, is in between. Look
-# along its row: it does *better* with 60 % of its filters gone than with 50 %,
-# a hint that the norm does not put the useless filters first. We shall see why.
+# storage is cheap to save. `conv_2`, which does the work, is in between. Does
+# the norm put the useless filters first? We come back to that.
 #
 # ## Retrain what is left
 #
@@ -155,8 +156,9 @@ for name, data in splits.items():
     print(name, {k: measuring.accuracy(m, *test) for k, m in stages.items()})
 
 # %% [markdown]
-# On both data sets the halved network comes nearly all the way back to its
-# control. One run cannot say how far below it ends; six will.
+# Retraining brings back most of it, on digits more than on clothes. One run
+# cannot say how far below its control a halved network ends; for clothes, six
+# will.
 #
 # ## Ask what a norm can know
 #
@@ -170,8 +172,8 @@ activity = pruning.activation_scores(model, split.x_train[:1000])
 one, other = (masking.unit_masks(s, 0.5)["conv_2"] for s in (norms, activity))
 print(f"both keep {np.count_nonzero(one & other)} of {one.sum()}")
 ax = sns.scatterplot(x=norms["conv_2"], y=activity["conv_2"], hue=one + other)
-_ = ax.set(xlabel="norm of the kernel", ylabel="mean activation")
-_ = ax.legend(title="criteria that keep it")
+ax.set(xlabel="norm of the kernel", ylabel="mean activation")
+sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), title="kept by")
 
 # %% [markdown]
 # In this run they agree on 14 of 25, hardly more than chance: two random halves
@@ -180,7 +182,7 @@ _ = ax.legend(title="criteria that keep it")
 # There is a reason to distrust the norm here. We take the filter of `conv_1`
 # with the smallest norm, make its kernel ten times as large, and tell the
 # BatchNormalization behind it: a mean ten times as large, a variance a hundred
-# times. *What will change?*
+# times (to which Keras adds a small epsilon). *What will change?*
 
 # %%
 scaled, weakest = pruning.copy_of(model), norms["conv_1"].argmin()
@@ -197,54 +199,63 @@ checking.same_outputs("rescaled", model, scaled, split.x_test[:1000])
 # %% [markdown]
 # The filter that was the first to go is now the last, in a network that gives
 # the same outputs. The normalization divides by whatever the kernel was
-# multiplied by, so the size of a kernel in front of it says nothing reliable
-# about what its filter does.
+# multiplied by, so the size of a kernel in front of it *can* mislead.
+# Activation is not safe either: make a scale and a shift ten times as large and
+# the next kernel's rows ten times smaller, and the outputs are the same again.
+# Nobody did either to our trained filters, so both scores may still be of use.
 #
 # ## Compare with chance
 #
 # Does it matter in the end? We need more than one run, and a random choice to
-# compare with. `make study` has pruned six networks for clothes, each with its
-# own **seed** (initial weights and order of the images), by norm, by activation
-# and at random, and retrained them for 300 steps. A small dot is one seed's
-# difference from the random choice with the same seed, a large one the mean of
-# six, and the bar its 95 % interval. *Which criterion will be better than
-# chance, and by how much?*
+# compare with. `make study` has trained six networks for clothes, one per
+# **seed** (initial weights and order of the images), deleted a half or three
+# quarters of the filters and units of every layer, by norm, by activation and
+# at random, and retrained what was left for 300 steps. A small dot is one
+# seed's difference from the random choice with the same seed, a large one the
+# mean of six, and the bar its 95 % interval. *Which criterion will be better
+# than chance, and by how much?*
 
 # %%
 seeds = studying.read("results/filters.csv", ["method", "sparsity"])
 pruned = seeds[seeds["method"] != "dense"]
-compared = "accuracy", "method", "random", ["sparsity"]
-axes = plotting.differences(studying.gaps(pruned, *compared), hue="method")
-axes[None].set_xlabel("filters and units left")
-studying.paired(pruned, *compared)
+by = "points", "method", "random", ["sparsity"]
+axes = plotting.differences(studying.gaps(pruned, *by), "points", hue="method")
+axes[None].set(xlabel="filters and units left", ylabel="points above random")
+studying.paired(pruned, *by)
+
+# %% tags=["check"]
+criteria = pruned[pruned["method"] != "random"]
+print(studying.paired(criteria, "points", "method", "norm", ["sparsity"])
+      [["mean", "low", "high"]].round(2))
 
 # %% [markdown]
 # Both criteria beat a random choice, by 0.5 to 1.1 points: little. The four p
 # values are corrected by **Holm's** method for having tested four times
-# (`p_holm`). (Had we also tested the same four differences before retraining,
-# norm would not have passed; activation would.) By activation every seed ends
-# ahead of chance; by norm one of six does not, at either sparsity. The
-# intervals of the two overlap, so six seeds do not say which is better.
+# (`p_holm`). By activation every seed ends ahead of chance; by norm one of six
+# ends below it, at each of the two sparsities. Between the two, as printed, six
+# seeds show no difference.
 #
 # How far below their control do they end? (`dense` is the control.)
 
 # %%
-seeds["left"] = (1 - seeds["sparsity"]).map(" {:.0%} left".format)
-seeds["network"] = seeds["method"] + seeds["left"]
-against = "accuracy", "network", "dense 100% left"
+share = (1 - seeds["sparsity"]).map(" {:.0%} left".format)
+seeds["network"] = seeds["method"] + share
+against = "points", "network", "dense 100% left"
 gaps = studying.gaps(seeds, *against)
-gaps[["method", ""]] = gaps["network"].str.split(n=1, expand=True)
-axes = plotting.differences(gaps, x="", hue="method")
+gaps[["method", "left"]] = gaps["network"].str.split(n=1, expand=True)
+axes = plotting.differences(gaps, "points", x="left", hue="method")
+axes[None].set(xlabel="filters and units", ylabel="points above the control")
 print(seeds.groupby("network")["before_accuracy"].mean().round(3).to_dict())
-studying.paired(seeds, *against)[["mean", "low", "high"]]
+studying.paired(seeds, *against)[["mean", "low", "high"]].round(2)
 
 # %% [markdown]
 # With half of the filters left the networks end 1.6 points below the control by
 # norm, and 1.5 by activation; with a quarter left, about 5 points. Choosing at
 # random costs 2.1 and 6.1 points. So how much is cut matters more than how it
-# is chosen. And retraining does most of the work: before it, as printed, the
-# halved networks were at 46.6 % by norm, 46.1 % by activation and 44.8 % at
-# random, on average.
+# is chosen. And retraining does most of the work. Before it, as printed, no
+# criterion was clearly ahead: 46.6, 46.1 and 44.8 % with half left (norm,
+# activation, random), and 18.9, 22.0 and 22.6 % with a quarter left, on
+# average.
 #
 # ## Time what is left
 #
@@ -257,48 +268,52 @@ family = {"whole": model, "masked, half": halved["fashion_mnist"],
           "compacted, half": small["fashion_mnist"]}
 quarter = compacting.compact(pruning.prune_units(model, sparsity=0.75))
 family["compacted, a quarter"] = quarter
-images = np.resize(split.x_test, (1000, 784))
-timed = {f"{runtime}, {size}": timing.latency(family, images, size, runtime)
-         for runtime in ("tf.function", "litert") for size in (1, 100)}
+runtimes = {"tf.function": "tf.function", "LiteRT": "litert"}
+images = split.x_test
+timed = {f"{name}, {size}": timing.latency(family, images, size, runtime)
+         for name, runtime in runtimes.items() for size in (1, 100)}
 fewer = {name: costs["MACs"].sum() / measuring.counts(m)["macs"]
          for name, m in family.items()}
 sliders.Prediction("A quarter of the filters is left, and the network does "
                    f"{fewer['compacted, a quarter']:.1f} times fewer MACs. How "
                    "much of its time does it take, in LiteRT for 100 images?",
-                   100 / timed["litert, 100"]["speed_up"].iloc[-1])
+                   100 / timed["LiteRT, 100"]["speed_up"].iloc[-1])
 
 # %% tags=["nbval-ignore-output"]
 speed = pd.concat(timed, names=["call", "network"])["speed_up"].reset_index()
 _, ax = plt.subplots(figsize=(7.5, 3))
 sns.stripplot(speed, x="speed_up", y="network", hue="call", dodge=True, ax=ax)
 ax.plot(fewer.values(), list(fewer), "k|", ms=28, label="times fewer MACs")
-sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), title="")
-_ = ax.set(xlabel="times faster than the whole network", ylabel="")
+ax.legend(title="runtime, images", loc="upper left", bbox_to_anchor=(1, 1))
+_ = ax.set(xlabel="times faster than the whole", ylabel="", xlim=(0, 13))
 
 # %% tags=["check"]
 checking.claim(
     "100 images: masking makes nothing 1.5 times faster",
-    [timed[f"{r}, 100"]["speed_up"].iloc[1] for r in ("tf.function", "litert")],
+    [timed[f"{name}, 100"]["speed_up"].iloc[1] for name in runtimes],
     below=1.5,
 )
-fast = timed["litert, 100"]["speed_up"].iloc[-1]
+fast = timed["LiteRT, 100"]["speed_up"].iloc[-1]
 checking.claim("compacted, a quarter: LiteRT gains over twice", fast, above=2)
 
 # %% [markdown]
 # Masking gains nothing, as in notebook 5: zeros are multiplied like any other
 # number. The compacted networks are faster, but none reaches its black mark,
 # the ratio of the MACs. A `tf.function` is furthest from it, above all for one
-# image, where it spends most of its time on the call itself.
+# image, where, as notebook 5 showed, the call itself takes much of the time.
 #
 # Where does the rest go? We time each part alone, in LiteRT with 100 images.
 # The operations in the LiteRT file, printed below, include no normalization and
-# no ReLU: the converter has multiplied the normalization into the kernels, and
-# the convolutions do the ReLU on their way. Pooling is a step of its own.
-# (SHAPE, STRIDED_SLICE, PACK and RESHAPE only rearrange; DELEGATE is XNNPACK, a
-# library of fast kernels, to which LiteRT hands the arithmetic.)
+# no ReLU: the converter has put the normalization into the kernels and biases,
+# and the convolutions do the ReLU on their way. Pooling is a step of its own.
+# (SHAPE, STRIDED_SLICE, PACK and RESHAPE only work out shapes; DELEGATE is no
+# further step but XNNPACK, a library of fast routines, which does the others'
+# arithmetic.) Each part alone also pays for its own call and for copying its
+# maps; the sums are printed.
 
 # %% tags=["nbval-ignore-output"]
 print(*deploying.File(deploying.convert(model)).operators(), sep=", ")
+# Where each part ends among the layers; a normalization goes with its layer.
 ENDS = {"conv_1": 4, "pool_1": 5, "conv_2": 8, "pool_2": 9, "Dense layers": 12}
 calls, work = {}, {}
 for network in ("whole", "compacted, a quarter"):
@@ -309,6 +324,9 @@ for network in ("whole", "compacted, a quarter"):
         work[network, part] = measuring.counts(alone)["macs"]
         x, first = np.array(alone(x)), end
 ms = timing.time_in_turns(calls, repeats=60).median()
+print("sums of the parts, ms:", ms.groupby(level=0).sum().round(2).to_dict())
+for name in ("whole", "compacted, a quarter"):
+    print(f"{name}, at once: {timed['LiteRT, 100']['ms'][name]:.2f} ms")
 
 # %% tags=["nbval-ignore-output"]
 spent = pd.DataFrame({"MACs": work, "time": ms}).unstack(0, sort=False)
@@ -373,9 +391,11 @@ explorer = sliders.explore(look, {"fashion_mnist": model},
 explorer
 
 # %% [markdown]
-# You should have seen the dark maps vanish first by activation, which is a
-# brightness, and dark and bright ones mixed by norm: the normalization decides
-# how bright a map is, and the norm of a kernel does not know.
+# You should have seen the dark maps vanish first by activation, which is the
+# mean brightness over 1,000 images, and dark and bright ones mixed by norm: the
+# normalization decides how bright a map is, and the norm of a kernel does not
+# know. (On the left, before any retraining, this run has the norm ahead; the
+# six seeds do not confirm it.)
 #
 # ## Your turn
 #
@@ -419,7 +439,8 @@ checking.answer(answer, lambda n: abs(n - both), below=3)
 #
 # A filter whose kernel is zero is not gone. We prune the same half of the
 # filters twice, once as filters and once by zeroing their kernels only, and
-# count those whose map is then dark (zero everywhere) on the 2,000 images.
+# count how many of the 25 pruned filters of `conv_2` give a map that is dark
+# (zero everywhere) on the 2,000 images.
 
 # %%
 half = masking.unit_masks(norms, 0.5)
@@ -430,9 +451,9 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
     checking.claim(f"{name}: all 25 maps are dark", dark.sum(), above=24)
 
 # %% [markdown]
-# Behind a kernel of zeros the normalization still adds its shift. Where that is
-# above zero it passes the ReLU: a grey map, the same for every image. (That
-# line fails on purpose.)
+# Behind a kernel of zeros the normalization still subtracts its mean and adds
+# its shift. Where the sum is above zero it passes the ReLU: a grey map, the
+# same for every image. (That line fails on purpose.)
 #
 # ## Recap
 #
@@ -442,22 +463,23 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 #   in the normalization, and a row of the next kernel;
 # - `conv_2`, which holds 6 % of the weights and does 70 % of the MACs; half of
 #   all filters and units leaves 28 % of the MACs and the same outputs;
-# - a filter whose rank by norm went from last to first in a network with the
-#   same outputs: in front of a normalization, norms say little;
+# - a filter that was the first to go by norm and then the last, in a network
+#   with the same outputs: in front of a normalization, a norm can mislead;
 # - over six seeds, filters chosen by norm or activation end 0.5 to 1.1 points
-#   above a random choice, by norm only just, and with half of the filters left
-#   1.5 to 1.6 points below their control;
+#   above a random choice (norm passes its test only just), and with half of the
+#   filters left 1.5 to 1.6 points below their control;
 # - 11.9 times fewer MACs that are not 11.9 times faster: most of the time that
 #   is left goes into the first layer.
 #
 # **In practice**: the six seeds are of one small network on clothes, after
 # 1,200 steps; longer training, weight decay or another network may rank the
-# criteria otherwise. Where maps are added to each other, as in networks with
-# shortcuts, their filters go together; `prune_units` sees to that. [Li et al.,
+# criteria otherwise. Where a block's input is added to its output (notebook
+# 11), filters go together; `prune_units` sees to that. [Li et al.,
 # 2017](https://arxiv.org/abs/1608.08710) rank filters by the L1 norm and scan
 # the layers as we did; [Molchanov et al.,
 # 2017](https://arxiv.org/abs/1611.06440) compare criteria, mean activations
-# among them.
+# among them; [Liu et al., 2017](https://arxiv.org/abs/1708.06519) rank filters
+# by the scale of the normalization behind them.
 # Terms in bold are in the [glossary](15_what_is_real.ipynb#Glossary).
 #
 # Next: how do you prune a network whose layers are added, concatenated or

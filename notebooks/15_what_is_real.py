@@ -630,7 +630,8 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
 # - **filter**: the unit of a convolution: a small square of weights for each
 #   channel. [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
-# - **fine-tuning**: training with the zeros held; *retraining* means the same.
+# - **fine-tuning**: training a pruned network further, here with its zeros held;
+#   *retraining* means the same.
 #   [4](04_recovery_retraining.ipynb#Hold-the-zeros)
 # - **global**: the smallest weights of the whole network go, wherever they are.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
@@ -679,7 +680,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   theirs. [7](07_synaptic_pruning.ipynb#Let-six-seeds-decide)
 # - **Pareto front**: the networks than which none is both smaller (or faster)
 #   and more accurate. [15](#Weigh-bytes,-time-and-accuracy)
-# - **plateau**: where further training gains nothing.
+# - **plateau**: where accuracy has stopped rising.
 #   [1](01_train_baseline.ipynb#Train-to-a-plateau)
 # - **power**: the chance that a test finds a difference that is there.
 #   [15](#Ask-how-many-seeds-it-takes)
@@ -689,7 +690,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   [13](13_quantization_and_distillation.ipynb#Round-the-weights)
 # - **random baseline**, **random**, **random units**: as many weights or units
 #   as the others delete, drawn by lot.
-#   [2](02_weight_pruning.ipynb#Compare-three-ways-at-ten-sparsities)
+#   [2](02_weight_pruning.ipynb#Prune-a-trained-network)
 # - **recovery**: what fine-tuning regains.
 #   [4](04_recovery_retraining.ipynb#Retrain-after-pruning-weights)
 # - **relative error**, **strength**: how far a layer's outputs are from the
@@ -802,6 +803,8 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   sparsity for the magnitude-based pruning.
 # - [Li et al., 2017](https://arxiv.org/abs/1608.08710): Pruning filters for
 #   efficient ConvNets.
+# - [Liu et al., 2017](https://arxiv.org/abs/1708.06519): Learning efficient
+#   convolutional networks through network slimming.
 # - [Liu et al., 2019](https://arxiv.org/abs/1810.05270): Rethinking the value
 #   of network pruning.
 # - [Molchanov, Ashukha and Vetrov, 2017](https://arxiv.org/abs/1701.05369):
@@ -824,6 +827,8 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   pruning approach for large language models.
 # - [Tanaka et al., 2020](https://arxiv.org/abs/2006.05467): Pruning neural
 #   networks without any data by iteratively conserving synaptic flow.
+# - [Zhou et al., 2019](https://arxiv.org/abs/1905.01067): Deconstructing
+#   lottery tickets: zeros, signs, and the supermask.
 # - [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878): To prune, or not to
 #   prune: exploring the efficacy of pruning for model compression.
 #
