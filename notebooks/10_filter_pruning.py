@@ -473,8 +473,8 @@ for name, masks in {"filters": half, "broken, kernels": kernels_only}.items():
 #
 # **In practice**: the six seeds are of one small network on clothes, after
 # 1,200 steps; longer training, weight decay or another network may rank the
-# criteria otherwise. Where a block's input is added to its output (notebook
-# 11), filters go together; `prune_units` sees to that. [Li et al.,
+# criteria otherwise. Where outputs of layers are added, as in notebook 11,
+# their filters go together; `prune_units` sees to that. [Li et al.,
 # 2017](https://arxiv.org/abs/1608.08710) rank filters by the L1 norm and scan
 # the layers as we did; [Molchanov et al.,
 # 2017](https://arxiv.org/abs/1611.06440) compare criteria, mean activations
