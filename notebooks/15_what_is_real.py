@@ -401,8 +401,8 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(3)
 #   ([5](05_compacted_network_timing.ipynb)). Zeros alone pay in a format that
 #   skips them: blocks ([12](12_block_sparsity.ipynb)), or CSR with few weights
 #   left.
-# - *No data?* Magnitude and norm need none, and half of the weights can go for
-#   nothing ([2](02_weight_pruning.ipynb)). Dynamic int8 needs none either.
+# - *No data?* Magnitude and norm need none, and half of the weights can go at
+#   little cost ([2](02_weight_pruning.ipynb)). Dynamic int8 needs none either.
 # - *No labels?* Solve for the weights that are left, without training
 #   ([9](09_repair_without_training.ipynb)), or let the unpruned network teach
 #   ([13](13_quantization_and_distillation.ipynb)).

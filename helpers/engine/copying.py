@@ -129,9 +129,11 @@ def _same_layer(layer, changes):
         if layer.weights:
             raise
         return layer
-    for name in ("name", "trainable", "dtype_policy"):
-        if getattr(new, name) != getattr(layer, name):
-            setattr(new, name, getattr(layer, name))
+    told = {"name": "name", "trainable": "trainable", "dtype": "dtype_policy"}
+    for name, attribute in told.items():
+        value = getattr(layer, attribute)
+        if name not in changes and getattr(new, attribute) != value:
+            setattr(new, attribute, value)
     for part in new._flatten_layers():
         zeros = dict.fromkeys(_initializers(part), keras.initializers.Zeros())
         vars(part).update(zeros)

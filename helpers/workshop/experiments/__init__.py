@@ -79,17 +79,17 @@ STUDIES = {
     ],
     "branching": [
         (branches.branching, {
-            "data": datasets.NAMES,
+            "data": ["fashion_mnist"],
             "method": ["dense"],
             "sparsity": [0],
         }),
         (branches.branching, {
-            "data": datasets.NAMES,
+            "data": ["fashion_mnist"],
             "method": ["norm", "norm, repaired", "random, repaired"],
             "sparsity": [0.5],
         }),
         (branches.branching, {
-            "data": datasets.NAMES,
+            "data": ["fashion_mnist"],
             "method": ["norm, repaired"],
             "sparsity": [0.7],
         }),
