@@ -101,22 +101,21 @@ print(survives.groupby("notebook", sort=False).agg(["sum", "size"]).T)
 
 # %% [markdown]
 # Most of what survives is a cost: of deep cuts, even after retraining
-# (notebooks 4, 5, 10, 11 and 12), of rounds at 0.9 and of weights drawn by lot
-# (7), of random masks (8), and of solving *instead* of retraining, in a large
-# network or, on digits, where most units are gone (9). Gains are fewer: the
-# gradual schedule with 2 % of the weights left (7), a ticket's own weights in
+# (notebooks 4, 5, 10, 11 and 12), of weights drawn by lot (7), of random masks
+# (8), and of solving *instead* of retraining, in a large network or, on digits,
+# where most units are gone (9). Gains are fewer: a ticket's own weights in
 # round 9 (8), some of the budgets, solving *before* retraining where little is
-# left (9), and a cut network instead of a new one, on clothes (13). Both
-# differences of notebook 6 survive: they have fifty seeds.
+# left (9), and a cut network instead of a new one (13). Both differences of
+# notebook 6 survive: they have fifty seeds.
 #
 # What does not survive? No gain of a retrained network *over* its dense control
-# does (4, 8 and 12), nor does what rewinding later (8), a ranking of filters
-# (10) or a teacher (13) may be worth. In notebooks 2 and 3 all tests but one
-# fail: without retraining, networks collapse, each seed at another sparsity.
-# Grey does not mean zero; it means that six seeds cannot carry it through so
-# many tests. A notebook that asks eight questions is right to correct for
-# eight. But if you read the whole series and keep the most striking differences
-# in mind, this is your family.
+# does (4, 8 and 12), nor does what a schedule (7), rewinding later (8), a
+# ranking of filters (10) or a teacher (13) may be worth. In notebooks 2 and 3
+# all tests fail: without retraining, networks collapse, each seed at another
+# sparsity. Grey does not mean zero; it means that six seeds cannot carry it
+# through so many tests. A notebook that asks eight questions is right to
+# correct for eight. But if you read the whole series and keep the most striking
+# differences in mind, this is your family.
 #
 # ## Ask how many seeds it takes
 #
@@ -156,7 +155,7 @@ print(f"true spread: {low:.1f} to {high:.1f} times what six seeds say")
 # %% [markdown]
 # In the comparisons of retrained networks (all but those of notebooks 2 and 3)
 # the median spread is below one point. A difference of 1 point shows with three
-# to ten seeds, one of 0.3 points needs 3 to 80, and one of 0.1 points 8 to 696.
+# to ten seeds, one of 0.3 points needs 3 to 80, and one of 0.1 points 7 to 696.
 # (The last row is the cliff of notebook 3.) So six seeds were enough for some
 # of our questions and too few for others, and nobody can know which without the
 # spread. Measure it on six seeds, look up here how many you need, and plan for
@@ -261,9 +260,9 @@ axes[None].set_ylabel("control − fine-tuned, points")
 # seeds are like. Their interval was right to be wide.
 #
 # What would fifty seeds of the larger studies cost? Each file says how long its
-# runs took on one core (of a machine that was often busy). For two workers we
-# divide by the ratio just measured; sixteen are extrapolated: the same ratio at
-# each doubling, and no study shorter than its longest run.
+# runs took on one core (some of them on a machine that was busy). For two
+# workers we divide by the ratio just measured; sixteen are extrapolated: the
+# same ratio at each doubling, and no study shorter than its longest run.
 
 # %% tags=["nbval-ignore-output"]
 hours = {}
@@ -283,11 +282,11 @@ print(hours["1"].agg(["min", "median", "max"]).round(2).to_dict())
 print(f"sixteen workers, modelled: {gain**4:.1f} times as fast as one")
 
 # %% [markdown]
-# On one core the smallest study takes minutes, the middle one eight hours and
-# the largest eighteen, as measured, most of them while others worked, too. No
-# run waits for another, so more workers are the quickest way to more seeds,
-# even if sixteen are far from sixteen times as fast as one. On a cluster of
-# many machines only one line changes: `distributed.Client` gets its address.
+# On one core the smallest study takes minutes, the middle one three hours and
+# the largest twelve. No run waits for another, so more workers are the quickest
+# way to more seeds, even if sixteen are far from sixteen times as fast as one.
+# On a cluster of many machines only one line changes: `distributed.Client` gets
+# its address.
 #
 # ## Weigh bytes, time and accuracy
 #
@@ -306,10 +305,11 @@ axes = surveying.fronts(every)
 # %% [markdown]
 # On the large network the front turns at an int8 file of a cut network, a
 # fiftieth of the whole: nothing smaller comes near its accuracy. Then come
-# networks that were cut or masked, and retrained. On digits the front ends at a
-# fifth of the whole network's bytes, on clothes with the whole network. The
-# front of notebook 12's network begins with int8 files, too, of cut units and
-# then of blocks.
+# networks that were cut or masked, and retrained. On clothes the front ends at
+# a third of the whole network's bytes; on digits it ends with the whole
+# network, but a fifth of the bytes comes within a few hundredths of a point.
+# The front of notebook 12's network begins with int8 files, too, of cut units
+# and then of blocks.
 #
 # In LeNet-300-100 the gradual recipe of notebook 8's appendix is the whole
 # front, and one of its networks is smaller *and* more accurate than all else.
@@ -360,9 +360,10 @@ checking.claim("in int8, too, it loses less than a fifth of a point",
                100 * (cut[0] - timed["accuracy"]["15 %, int8"]), below=0.2)
 
 # %% [markdown]
-# The masked network is as accurate as the whole one, as large and as slow. What
-# was cut is smaller and faster. Int8 makes the network with 15 % of its units
-# smaller once more, from 675 to 178 kB, at the same accuracy and no slower.
+# The masked network is nearly as accurate as the whole one, as large and as
+# slow. What was cut is smaller and faster. Int8 makes the network with 15 % of
+# its units smaller once more, from 675 to 178 kB, at the same accuracy and no
+# slower.
 #
 # ## Draw the map
 #
@@ -382,13 +383,12 @@ page[["notebook", "mean", "low", "high", "p_holm"]].round(3)
 
 # %% [markdown]
 # Without retraining (stars) the differences go from 1 to 21 points, but seeds
-# differ so much that only one of the four is blue. With retraining, chance
-# instead of magnitude costs most, 5.3 points, then losing half of each group or
-# of the filters, 2.3 and 1.5. Solving before retraining gains 2 points, the
-# gradual schedule 1.4, a cut student 1.3, a ticket 0.9 and a budget 0.4; a
+# differ so much that none of the four is blue. With retraining, chance instead
+# of magnitude costs most, 5.0 points, then losing half of each group or of the
+# filters, 2.3 and 1.5. Solving before retraining gains 2.0 points, the gradual
+# schedule 1.4 (grey), a cut student 1.1, a ticket 0.9 and a budget 0.4; a
 # teacher gains nothing that we could show. The best bargain is grey: a network
-# with 14 times fewer MACs ends a tenth of a point below its control, and six
-# seeds cannot tell that from zero.
+# with 14 times fewer MACs ends 0.2 points below its control.
 #
 # ## Choose
 #
@@ -542,7 +542,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #
 # In this notebook, we saw:
 #
-# - 160 tests of the series as one family: 112 have p < 0.05 on their own, 47
+# - 160 tests of the series as one family: 109 have p < 0.05 on their own, 44
 #   survive Holm's correction;
 # - how many seeds it takes: 3 to 80 for a difference of 0.3 points between
 #   retrained networks, 8 to 696 for one of 0.1;
@@ -551,7 +551,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 # - six seeds that said 0.53 points where fifty say 0.38, and that half of all
 #   studies of six seeds would have missed it;
 # - a network of 9,546 kB that, cut, retrained and in int8, takes 178 kB and
-#   loses 0.14 points;
+#   loses 0.2 points;
 # - that testing after every new seed finds something in a quarter of all
 #   studies in which there is nothing to find.
 #
@@ -630,8 +630,8 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
 # - **filter**: the unit of a convolution: a small square of weights for each
 #   channel. [10](10_filter_pruning.ipynb#See-what-belongs-to-a-filter)
-# - **fine-tuning**: training a pruned network further, here with its zeros held;
-#   *retraining* means the same.
+# - **fine-tuning**: training a pruned network further, here with its zeros
+#   held; *retraining* means the same.
 #   [4](04_recovery_retraining.ipynb#Hold-the-zeros)
 # - **global**: the smallest weights of the whole network go, wherever they are.
 #   [2](02_weight_pruning.ipynb#Prune-ten-weights-by-hand)
