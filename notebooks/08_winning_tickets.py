@@ -397,7 +397,7 @@ points["error"] = (100 - 100 * points["accuracy"]).round(2)
 medians = points.groupby("compression")["error"].median()
 published = pd.read_csv("results/published.csv", comment="#")
 both = pd.concat([published, medians.reset_index().assign(recipe="this one")])
-both.pivot(index="compression", columns="recipe", values="error").fillna("")
+both.pivot(index="compression", columns="recipe", values="error")
 
 # %% tags=["nbval-ignore-output"]
 noise = np.sqrt(both["error"] * (100 - both["error"]) / 10_000)
