@@ -288,6 +288,7 @@ def test_a_file_of_integers_is_fed_by_its_scale(trained, split, dtype):
     ["mixed_float16", "float16", "mixed_bfloat16", "bfloat16", "float64"],
 )
 def test_other_floats_are_converted_from_a_copy(policy):
+    keras.utils.set_random_seed(0)
     layers = [
         keras.layers.Dense(8, "relu", dtype=policy),
         keras.layers.Dense(3, dtype=policy),
