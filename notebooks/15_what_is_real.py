@@ -545,7 +545,7 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 # - 160 tests of the series as one family: 109 have p < 0.05 on their own, 44
 #   survive Holm's correction;
 # - how many seeds it takes: 3 to 80 for a difference of 0.3 points between
-#   retrained networks, 8 to 696 for one of 0.1;
+#   retrained networks, 7 to 696 for one of 0.1;
 # - fifty seeds on a cluster, of which one worker was killed and no row was
 #   lost;
 # - six seeds that said 0.53 points where fifty say 0.38, and that half of all
