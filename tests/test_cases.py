@@ -424,6 +424,19 @@ def test_a_weight_of_another_layer_is_refused(by_a_lambda):
         pruning.prune_weights(keras.Model(entry, x), 0.8)
 
 
+def test_a_table_that_another_layer_holds_is_refused():
+    """Looked up by a function: asked on numbers that can be looked up."""
+    entry, table = keras.Input((7,), dtype="int32"), L.Embedding(20, 6)
+    found = table(entry)
+    look = L.Lambda(
+        lambda n: tf.one_hot(n, 20) @ tf.convert_to_tensor(table.embeddings),
+        output_shape=(7, 6),
+    )
+    model = keras.Model(entry, L.Add()([found, look(entry)]))
+    with pytest.raises(ValueError, match="a weight of another layer"):
+        pruning.copy_of(model)
+
+
 def test_what_mixes_large_numbers_only_is_held():
     """The local response normalization of AlexNet."""
     layer = L.Lambda(lambda x: tf.nn.lrn(x, 2, 2.0, 2e-5, 0.75), name="lrn")
@@ -507,6 +520,18 @@ def test_a_copy_has_the_state_of_the_original():
     assert copy.optimizer.name == "loss_scale_optimizer"
     flags = [w.trainable for w in copy.weights]
     assert flags == [w.trainable for w in model.weights]
+
+
+def test_a_copy_takes_the_inputs_of_the_original():
+    sparse = keras.Input((6,), sparse=True, name="sparse")
+    absent = keras.Input((8,), optional=True, name="absent")
+    either = L.Lambda(lambda x, y=None: x if y is None else x + y)
+    hidden = L.Dense(8)(sparse)
+    model = keras.Model([sparse, absent], either(hidden, absent))
+    one, other = (net.inputs for net in (model, pruning.copy_of(model)))
+    assert [x.sparse for x in one] == [x.sparse for x in other]
+    layers = [[x._keras_history.operation for x in net] for net in (one, other)]
+    assert [[x.optional for x in net] for net in layers] == [[False, True]] * 2
 
 
 class Nameless(L.Layer):

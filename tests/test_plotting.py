@@ -285,6 +285,8 @@ def test_the_dots_of_a_hue_stand_where_its_mean_does(both, palette):
         line.get_color() for line in ax.lines if line.get_marker() == "o"
     ]
     means, colours = means[:3], colours[:3]
+    for hue, colour in enumerate((palette or {}).values()):
+        assert to_rgb(colours[hue]) == to_rgb(colour)
     assert len(means) == 3
     dots = [c for c in ax.collections if len(c.get_offsets()) > 1]
     for seeds in dots:

@@ -71,4 +71,9 @@ def view(variable):
     return np.asarray(memoryview(tensor))
 
 
-__all__ = ["keras", "quiet", "tf", "view"]
+def is_stock(layer):
+    """Whether it is one of Keras' own."""
+    return type(layer).__module__.startswith("keras.")
+
+
+__all__ = ["is_stock", "keras", "quiet", "tf", "view"]

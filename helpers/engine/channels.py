@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from helpers.engine.backend import keras, view
-from helpers.engine.steps import PROBE
+from helpers.engine.steps import PROBE, full_shape
 
 NUMBERS_AT_ONCE = 10**7  # of one layer, for a batch: 40 MB
 
@@ -159,11 +159,9 @@ class Channels:
         """Zeros for one row of each input, by flow; texts have words."""
         found = {}
         for flow in self.inputs:
-            rows, *sizes = flow.shape
-            shape = rows or 1, *(n or PROBE for n in sizes)
             text = flow.dtype == "string"
             nil = b"a " * PROBE if text else np.zeros((), flow.dtype)
-            found[flow] = np.full(shape, nil)
+            found[flow] = np.full(full_shape(flow), nil)
         return found
 
     def feed(self, x, rows=None):

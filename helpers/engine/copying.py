@@ -7,11 +7,11 @@ import types
 
 import numpy as np
 
-from helpers.engine.backend import keras, view
+from helpers.engine.backend import is_stock, keras, view
 from helpers.engine.tracing import is_graph, trace
 
 Initializer = keras.initializers.Initializer
-KNOWN = "keras", "builtins", "numpy", "tensorflow"
+KNOWN = "keras", "builtins", "numpy", "tensorflow"  # whose names Keras knows
 ADVICE = {  # by whether the layer is one of Keras'
     True: "Pass it functions of a module, each with a name of its own.",
     False: "Give it a `get_config` that returns all arguments of its "
@@ -119,8 +119,7 @@ def _same_layer(layer, changes):
     than its configuration. Weights start from zeros: random ones take longest
     of all.
     """
-    stock = type(layer).__module__.startswith("keras.")
-    if not (stock or layer.weights or layer._flatten_layers()[1:]):
+    if not (is_stock(layer) or layer.weights or layer._flatten_layers()[1:]):
         return layer
     try:
         with _refusal(layer), keras.saving.custom_object_scope(_alive(layer)):
@@ -146,10 +145,10 @@ def _refusal(layer):
     try:
         yield
     except Exception as error:  # whatever a reader's layer does
-        stock = type(layer).__module__.startswith("keras.")
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be made "
-            f"anew from its configuration ({error!s:.99}). {ADVICE[stock]}"
+            f"anew from its configuration ({error!s:.99}). "
+            f"{ADVICE[is_stock(layer)]}"
         ) from error
 
 

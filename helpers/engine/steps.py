@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from helpers.engine.backend import keras, tf
+from helpers.engine.backend import is_stock, keras, tf
 
 PROBE = 16  # places along an axis that has no fixed length
 L = keras.layers
@@ -74,12 +74,12 @@ class Step:
         """Variables that it uses and that are no weights of it."""
         given = keras.tree.flatten(self.call)
         given = [x for x in given if isinstance(x, keras.Variable)]
-        stock = type(self.layer).__module__.startswith("keras.")
-        own = isinstance(self.layer, L.Lambda) or not stock
+        own = isinstance(self.layer, L.Lambda) or not is_stock(self.layer)
         if given or not own or getattr(self.layer, "weights", ()):
             return given
+        zeros = {x: tf.zeros(full_shape(x), x.dtype) for x in self.takes}
         with tf.GradientTape() as tape, contextlib.suppress(Exception):
-            self.run({flow: tf.zeros(_full(flow)) for flow in self.takes})
+            self.run(zeros)
         return tape.watched_variables()
 
     def kernels(self):
@@ -153,14 +153,10 @@ class _ByUnit(Step):
 
     @classmethod
     def claims(cls, layer, takes, makes):
-        # A Masking tells what follows where all units are one value; others
-        # are told their width, or note it when they are built.
+        # A Masking tells what follows where all units are one value.
         alone = len(makes) == 1 and not getattr(layer, "weights", ())
-        fixed = isinstance(layer, L.Masking) or any(
-            getattr(layer, name, None)
-            for name in ("noise_shape", "_output_shape")
-        )
-        return alone and not fixed and not _notes_its_width(layer)
+        whole = isinstance(layer, L.Masking) or _knows_its_width(layer)
+        return alone and not whole
 
     def number(self, trace):
         size = self.makes[0].size
@@ -180,7 +176,7 @@ class _ByUnit(Step):
         rows = 2 if any(flow.shape[2:] for flow in flows) else PROBE
         return works_by_unit(
             lambda *xs: self.run(dict(zip(flows, xs, strict=True)))[0],
-            [_full(flow, rows) for flow in flows],
+            [full_shape(flow, rows) for flow in flows],
         )
 
     def constant(self, places):
@@ -223,17 +219,19 @@ def _by_unit(function, tensors, size):
     return bool(fit)
 
 
-def _full(flow, rows=1):
+def full_shape(flow, rows=1):
     """The shape of a flow, with a number for all that is not fixed."""
     first, *others = flow.shape
     return first or rows, *(n or PROBE for n in others)
 
 
-def _notes_its_width(layer):
-    """Whether a reader's own layer may do, in a `build` of its own."""
-    stock = type(layer).__module__.startswith("keras.")
-    build = getattr(type(layer), "build", None)
-    return not stock and build not in (None, L.Layer.build)
+def _knows_its_width(layer):
+    """Whether it was told, or a reader's own may have noted it in `build`."""
+    told = ("noise_shape", "_output_shape")
+    if any(getattr(layer, name, None) for name in told):
+        return True
+    build = getattr(type(layer), "build", L.Layer.build)
+    return not is_stock(layer) and build is not L.Layer.build
 
 
 def product(layer, lengths):

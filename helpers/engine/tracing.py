@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from helpers.engine import attention, readers, steps
-from helpers.engine.backend import keras
+from helpers.engine.backend import is_stock, keras
 from helpers.engine.channels import Channels, Label
 
 Functional = keras.src.models.functional.Functional
@@ -125,8 +125,7 @@ class _Tracer:
                 self.label(entry, len(entry.shape) - 1, flow.units)
             return self._lay_out(inner, takes, f"{name}/")
         makes = [self._flow(x) for x in _outputs(node, takes, call)]
-        stock = type(layer).__module__.startswith("keras.")
-        kinds = KINDS if stock else FOREIGN
+        kinds = KINDS if is_stock(layer) else FOREIGN
         kind = next(k for k in kinds if k.claims(layer, takes, makes))
         step = kind(layer, name, call, makes)
         self._steps.append(step)
