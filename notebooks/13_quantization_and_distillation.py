@@ -263,7 +263,7 @@ checking.claim("in any run: at most a point lost (on the sample, four)", lost,
 # %% [markdown]
 # Cutting makes the file 14 times smaller and int8 about four times; together
 # the factors nearly multiply, to 51. So the first target is reached, and so is
-# the second (the dotted line), however we time. The cut network gains more than
+# the second (both are dotted), however we time. The cut network gains more than
 # its 14 times fewer MACs. Probably the full one waits for its 9.6 MB of
 # weights, while the small ones fit into the processor's cache. So a factor
 # depends on how it was timed, and on what else the machine does: quote a range,

@@ -376,7 +376,7 @@ pd.DataFrame.from_dict({
 # 15 is another number altogether. 13 holds at equal weights, too. In 14 and 17,
 # leads of three and two images in 10,000 turn into deficits of two and six;
 # neither is a result, before or after (notebook 15). And 16 is another spread,
-# here a smaller one.
+# here by chance of the same size.
 #
 # ## Room 4: files that compute something else
 #
