@@ -410,21 +410,59 @@ def test_committed_results_are_those_of_the_study(name):
         assert not (whole["accuracy"] <= 0.75).any()
 
 
-def test_main_writes_what_the_notebooks_read(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def studied(tmp_path, monkeypatch):
+    """Seeds of each study that is run, with a fraction that may change."""
+    ran, fraction = [], {"is": 0.5}
+
     def study(experiment, seeds, sample, **axes):
+        ran.append(list(seeds))
         table = pd.DataFrame({"seed": list(seeds)})
-        source = "sample" if sample else "full"
-        return table.assign(data="mnist", source=source, fraction=0.5)
+        source, seconds = "sample" if sample else "full", len(ran)
+        return table.assign(
+            data="mnist",
+            source=source,
+            seconds=seconds,
+            fraction=fraction["is"],
+        )
 
     monkeypatch.setattr(studying, "study", study)
     monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    rounds_only = {"rounds": experiments.STUDIES["rounds"]}
+    monkeypatch.setattr(experiments, "STUDIES", rounds_only)
+    return ran, fraction
+
+
+def test_main_writes_what_the_notebooks_read(studied, tmp_path, capsys):
     __main__.main(["rounds"])
     for sample in (False, True):
         table = studying.read(tmp_path / "rounds.csv", ["fraction"], sample)
         assert list(table["seed"]) == list(experiments.SEEDS)
-    assert "rounds: 0.0 minutes" in capsys.readouterr().out
-    assert "rounds" not in __main__.older()
-    assert "weights" in __main__.older()
+    assert "rounds: 0.0 minutes\n" in capsys.readouterr().out
+    assert not __main__.older()
+
+
+@pytest.mark.parametrize("now", [0.5, 0.25])
+def test_one_seed_says_if_new_code_gives_other_rows(
+    studied, tmp_path, monkeypatch, capsys, now
+):
+    """If not, the file is signed, and nothing else in it is changed."""
+    ran, fraction = studied
+    path, every = tmp_path / "rounds.csv", list(experiments.SEEDS)
+    __main__.main([])
+    assert ran == [every, every]  # there was none
+    before = path.read_text().splitlines()
+    monkeypatch.setattr(running, "DECIDING", ())
+    assert __main__.older() == ["rounds"]
+    fraction["is"] = now
+    __main__.main([])
+    same = now == 0.5
+    assert ran[2:] == [[0], [0]] + ([] if same else [every, every])
+    assert ("one seed gave the same rows" in capsys.readouterr().out) == same
+    assert not __main__.older()
+    changed = [a for a, b in zip(before, path.read_text().splitlines(),
+                                 strict=True) if a != b]  # fmt: skip
+    assert changed == [before[2]] if same else len(changed) == 13
 
 
 def test_main_names_what_is_older_than_the_code(monkeypatch, capsys):

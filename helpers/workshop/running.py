@@ -75,6 +75,15 @@ def write(table, path, command, experiments=()):
         part.write_text(header + table.to_csv(index=False), encoding="utf-8")
 
 
+def sign(path, experiments):
+    """Put the code that there is now in place of what wrote a study file."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    signed = f"{CODE}{digest(experiments)}\n"
+    lines = [signed if line.startswith(CODE) else line for line in lines]
+    with caching.whole(path) as part:
+        part.write_text("".join(lines), encoding="utf-8")
+
+
 def is_of_this_code(path, experiments):
     """Whether a study file was written by the code that there is now."""
     if not pathlib.Path(path).is_file():

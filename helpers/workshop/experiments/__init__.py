@@ -1,6 +1,7 @@
 """The experiments that `make study` runs, for the lines in the notebooks.
 
-python -m helpers.workshop.experiments          what is older than the code
+python -m helpers.workshop.experiments          what is older than the code,
+                                                one seed of it at first
 python -m helpers.workshop.experiments weights  only the one named
 python -m helpers.workshop.experiments --list   names what would be run
 
