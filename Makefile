@@ -9,6 +9,8 @@ LONGEST := 11 12 15 04 09 13 07 14 10 05 08 03 02
 FIRST := $(foreach number,$(LONGEST),$(wildcard notebooks/$(number)_*.ipynb))
 SERIES := $(FIRST) $(filter-out $(FIRST),$(wildcard notebooks/[0-9][0-9]_*.ipynb))
 STRICT := TF_NUM_INTRAOP_THREADS=1 $(BIN)/pytest --nbval $(SERIES) -n 2 --no-loadscope-reorder
+# In CI, more examples, and how much of the helpers they reach.
+IN_CI := $(if $(CI),--hypothesis-profile=ci --cov=helpers --cov-fail-under=95)
 # A commit draws its own examples, and the same ones again.
 SEED := $(shell printf '%d' 0x0$$(git rev-parse --short=7 HEAD 2>/dev/null))
 
@@ -28,7 +30,7 @@ site: $(VENV)/ready  ## pages whose sliders move without a kernel, in build/site
 test: $(VENV)/ready  ## the regression test, on the bundled sample
 	rm -rf build/test-cache
 	PRUNING_DATA=sample PRUNING_CACHE_DIR="$(CURDIR)/build/test-cache" $(STRICT) \
-		tests/ --hypothesis-seed=$(SEED) --cov=helpers --cov-fail-under=95
+		tests/ --hypothesis-seed=$(SEED) $(IN_CI)
 
 full: $(VENV)/ready  ## the notebooks on the full data, strictly
 	rm -rf build/full-cache

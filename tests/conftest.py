@@ -15,11 +15,11 @@ import pytest
 from helpers import datasets
 
 matplotlib.use("Agg")
-for profile, examples in {"ci": 100, "deep": 500}.items():
+for profile, examples in {"quick": 20, "ci": 100, "deep": 500}.items():
     hypothesis.settings.register_profile(
         profile, deadline=None, database=None, max_examples=examples
     )
-hypothesis.settings.load_profile("ci")  # or pass --hypothesis-profile=deep
+hypothesis.settings.load_profile("quick")  # or see --hypothesis-profile
 
 
 def pytest_ignore_collect(collection_path, config):

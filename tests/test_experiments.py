@@ -117,8 +117,9 @@ def test_as_many_weights_are_left_in_each_layer(split, monkeypatch):
      blocks.blocks],
 )  # fmt: skip
 def test_a_method_that_is_not_known_is_refused(split, experiment):
+    settings = [0.5] * (len(inspect.signature(experiment).parameters) - 3)
     with pytest.raises(ValueError, match=r"is one of .*; got 'layrwise'"):
-        experiment(split, 0, "layrwise", 0.5)
+        experiment(split, 0, "layrwise", *settings)
 
 
 @pytest.mark.parametrize("kind", ["weights", "units"])
@@ -165,9 +166,11 @@ def test_groups_go_by_each_method_at_the_same_cost(split, monkeypatch):
         return model
 
     monkeypatch.setattr(training, "fine_tune", fine_tune)
-    dense = branches.branching(split, 1, "dense", 0)
+    dense = branches.branching(split, 1, "dense", 0, 300)
     methods = "norm", "norm, repaired", "random, repaired"
-    rows = [branches.branching(split, 1, method, 0.5) for method in methods]
+    rows = [
+        branches.branching(split, 1, method, 0.5, 300) for method in methods
+    ]
     recipe = (60,), {"learning_rate": 3e-3, "seed": 1}
     assert [call[:2] for call in calls] == [recipe] * 4
     kernels = [call[2].numpy() for call in calls[1:]]

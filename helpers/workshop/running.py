@@ -123,6 +123,7 @@ def _code(experiment):
     return [_meaning(text) for text in texts]
 
 
+@functools.cache
 def _meaning(text):
     """Each node of a module with its names and values, on any Python alike.
 

@@ -80,19 +80,28 @@ STUDIES = {
     ],
     "branching": [
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["dense"],
             "sparsity": [0],
+            "num_steps": [300, 1200],
         }),
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["norm", "norm, repaired", "random, repaired"],
             "sparsity": [0.5],
+            "num_steps": [300],
         }),
         (branches.branching, {
-            "data": ["fashion_mnist"],
+            "data": datasets.NAMES,
             "method": ["norm, repaired"],
             "sparsity": [0.7],
+            "num_steps": [300],
+        }),
+        (branches.branching, {
+            "data": datasets.NAMES,
+            "method": ["norm, repaired"],
+            "sparsity": [0.5],
+            "num_steps": [1200],
         }),
     ],
     "blocks": [

@@ -16,8 +16,8 @@ RECIPE = {"num_steps": 800, "learning_rate": 3e-3}
 
 
 @door(method=one_of("dense", "norm", "norm, repaired", "random, repaired"))
-def branching(split, seed, method, sparsity):
-    """Notebook 11: a share of each group pruned, cut out, 300 steps more.
+def branching(split, seed, method, sparsity, num_steps):
+    """Notebook 11: a share of each group pruned, cut out, trained again.
 
     "norm" takes the units of smallest norm, "random" any; "dense" keeps all.
     """
@@ -31,7 +31,7 @@ def branching(split, seed, method, sparsity):
         pruned = repairing.least_squares(model, pruned, images)
     small, rate = compacting.compact(pruned), RECIPE["learning_rate"]
     tuned = training.fine_tune(
-        small, split, split.steps(300), learning_rate=rate, seed=seed
+        small, split, split.steps(num_steps), learning_rate=rate, seed=seed
     )
     before = measuring.accuracy(small, split.x_test, split.y_test)
     return {"before_accuracy": before, **common.seen(tuned, split)}
