@@ -75,7 +75,7 @@ def _network(ax, kernels, largest):
 def _edge(weight):
     """How a weight from -1 to 1 is drawn; dotted if it is zero."""
     if not weight:
-        return {"color": "0.75", "ls": ":", "lw": 0.6, "zorder": 1}
+        return {"color": "0.55", "ls": ":", "lw": 0.8, "zorder": 1}
     colour = plt.get_cmap("RdBu_r")(0.5 + 0.2 * np.sign(weight) + 0.3 * weight)
     return {"color": colour, "lw": 0.8 + 2.5 * abs(weight), "zorder": 1}
 
