@@ -53,12 +53,16 @@ def last_took(name):
 
 
 def stands(name):
-    """Whether the first seed, run again, gives the rows of the file."""
+    """Whether one seed, run again, gives the rows of the file.
+
+    Not 0: a notebook may have left its network in the cache, trained with
+    more threads, which rounds otherwise.
+    """
     if not _path(name).is_file():
         return False
-    text = io.StringIO(_rows(name, seeds=[0]).to_csv(index=False))
+    text = io.StringIO(_rows(name, seeds=[1]).to_csv(index=False))
     again, rows = pd.read_csv(text), pd.read_csv(_path(name), comment="#")
-    rows = rows[rows["seed"] == 0].reset_index(drop=True)
+    rows = rows[rows["seed"] == 1].reset_index(drop=True)
     return rows.drop(columns="seconds").equals(again.drop(columns="seconds"))
 
 
