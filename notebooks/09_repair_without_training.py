@@ -284,11 +284,11 @@ kept = pd.DataFrame({name: {layer: int(mask.sum()) for layer, mask in m.items()}
 ax = kept[::-1].plot.barh(stacked=True, figsize=(6.5, 2.2),
                           xlabel="weights left")
 _ = ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
-print(kept["hidden_2"].to_dict(), kept.sum(axis=1).to_dict())
+print(kept.loc[["layerwise", "ERK"]].T.to_dict(), kept.sum(axis=1).to_dict())
 
 # %% [markdown]
 # All four keep 13,260 weights. The same fraction of every layer leaves 1,500 of
-# them to `hidden_2`, ERK leaves it 3,574, the global ranking more, and LAMP
+# them to `hidden_2`, ERK leaves it 3,574, and the other two still more, LAMP
 # most; what `hidden_2` gains, `hidden_1` loses.
 #
 # And within a layer, which weights? We know the **magnitude**. **Wanda**
@@ -455,7 +455,7 @@ for name, masks in three.items():
                    measuring.accuracy(tuned, *test), above=0.5)
 
 # %%
-for name in three:
+for name in ("broken, layerwise", "ERK"):
     print(name, {layer: int(m.sum()) for layer, m in three[name].items()})
 try:
     masking.global_masks(scores, sparsity=0.995)
@@ -466,11 +466,11 @@ except ValueError as error:
 # One weight in a hundred, in every layer: that sounds fair. But it leaves 30
 # weights to `hidden_2` and 10 to `hidden_3`, hardly any path leads through the
 # narrow part, and the network learns nothing. This is **layer collapse**. ERK
-# and SNIP keep as many weights in all, but more in the narrow part, and learn.
-# A global ranking by magnitude collapses at the other end: in the wide first
-# layer weights start smallest, so at 0.995 none would be left there, and
-# `masking` refuses. At a slightly lower sparsity a handful would be left, and
-# nobody would warn you, so look at what each layer keeps.
+# and SNIP keep as many weights in all, and learn. A global ranking by magnitude
+# collapses at the other end: in the wide first layer weights start smallest, so
+# at 0.995 none would be left there, and `masking` refuses. At a slightly lower
+# sparsity a handful would be left, and nobody would warn you, so look at what
+# each layer keeps.
 #
 # ## Recap
 #
