@@ -271,7 +271,7 @@ for below, times in (0, one), (0.27, many):  # where `dodge` puts the dots
     ends = times.loc[gains.index, ["speed_up_low", "speed_up_high"]]
     ax.hlines(np.arange(7) + below, *ends.T.values, color="0.1", zorder=3)
 ax.vlines([1, 9, 17], -0.5, 6.5, "0.6", ":", linewidth=1, zorder=0)
-ax.secondary_xaxis("top").set_ticks([9, 17], ["speed: 9", "size: 17"])
+ax.set_title("dotted: no gain, our targets 9 (speed) and 17 (size)", size=9)
 ax.set(xscale="log", xlabel="times, against dense in floats", ylabel="")
 ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", 1, 2, 5, 10, 20])
 sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), title=None)
@@ -301,10 +301,10 @@ checking.claim("units, int8: better still, the least of three ratios",
 #
 # - *dense, int8* has no zeros, and is already several times faster;
 # - *weights* are smaller and no faster;
-# - *1 × 4* is faster for one image, but slower for 100, with 6.80 ms against
-#   5.57 ms;
+# - *1 × 4* is faster for one image, but slower for 100, with 6.37 ms against
+#   5.22 ms;
 # - *1 × 16, int8*, with all its neurons, reaches the target of size; that of
-#   speed it misses on this machine, with 5.4 times, and 6.2 in the race below.
+#   speed it misses on this machine, with 5.5 times, and 7.0 in the race below.
 #   (On another machine it reached it.) A good part of that is due to int8, and
 #   for 100 images the *dense* int8 file is faster than the blocks are;
 # - *units* win. With as many weights left, the file with fewer neurons is
@@ -490,7 +490,7 @@ except ValueError as error:
 # - that zeros make a network faster only where a runtime skips them: in LiteRT
 #   blocks of 4 in floats and of 16 in int8, along the inputs of a unit;
 # - no neuron removed, 15 % of the weights left in blocks of 16, and int8: a
-#   file 22.0 times smaller, 5.4 and 6.2 times faster for one image in two
+#   file 22.0 times smaller, 5.5 and 7.0 times faster for one image in two
 #   races, and 0.07 points less accurate (six seeds, 0.15 below to 0.02 above);
 # - that removing neurons instead is smaller and faster still, and that for 100
 #   images at a time the dense int8 file is faster than both files in blocks;
