@@ -252,8 +252,8 @@ turns = timing.time_in_turns(calls, repeats=5, warm_up=1, calls_per_turn=1)
 (turns.median() / 1000).round(2).to_frame("seconds")
 
 # %% [markdown]
-# In this run the repair took about half as long. Its largest matrix holds the
-# products of all pairs of a layer's inputs, so a layer with twice as many
+# In this run the repair took less than half as long. Its largest matrix holds
+# the products of all pairs of a layer's inputs, so a layer with twice as many
 # inputs needs four times the memory.
 #
 # ## Decide which layer pays

@@ -305,8 +305,9 @@ checking.claim("units, int8: better still, the least of three ratios",
 #   5.22 ms;
 # - *1 × 16, int8*, with all its neurons, reaches the target of size; that of
 #   speed it misses on this machine, with 5.5 times, and 7.0 in the race below.
-#   (On another machine it reached it.) A good part of that is due to int8, and
-#   for 100 images the *dense* int8 file is faster than the blocks are;
+#   (On another machine one of two races reached it.) A good part of that is due
+#   to int8, and for 100 images the *dense* int8 file is faster than the blocks
+#   are;
 # - *units* win. With as many weights left, the file with fewer neurons is
 #   smaller and faster, for one image and for 100, and about as accurate.
 #

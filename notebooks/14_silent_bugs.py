@@ -374,11 +374,10 @@ pd.DataFrame.from_dict({
 }, "index", columns=["as claimed", "done right", "against", ""])
 
 # %% [markdown]
-# 15 is another number altogether, though two of its medians still differ by a
-# factor of two. 13 holds at equal weights, too. In 14 and 17, leads of four and
-# two images in 10,000 over the control turn into deficits of one and six;
-# neither is a result, before or after (notebook 15). And 16 is another spread,
-# here by chance of the same size.
+# 15 is another number altogether. 13 holds at equal weights, too. In 14 and 17,
+# leads of four and two images in 10,000 over the control turn into deficits of
+# one and six; neither is a result, before or after (notebook 15). And 16 is
+# another spread, here by chance of the same size.
 #
 # ## Room 4: files that compute something else
 #

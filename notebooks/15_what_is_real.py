@@ -368,9 +368,9 @@ checking.claim("in int8, too, it loses less than a fifth of a point",
 
 # %% [markdown]
 # The masked network is nearly as accurate as the whole one, as large and as
-# slow (if it is on the front, that is noise in the time). What was cut is
-# smaller and faster. Int8 makes the network with 15 % of its units smaller once
-# more, from 675 to 178 kB, at the same accuracy and, here, in half the time.
+# slow. What was cut is smaller and faster. Int8 makes the network with 15 % of
+# its units smaller once more, from 675 to 178 kB, at the same accuracy and,
+# here, in half the time.
 #
 # ## Draw the map
 #

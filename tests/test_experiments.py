@@ -171,8 +171,10 @@ def test_groups_go_by_each_method_at_the_same_cost(split, monkeypatch):
     rows = [
         branches.branching(split, 1, method, 0.5, 300) for method in methods
     ]
-    recipe = (60,), {"learning_rate": 3e-3, "seed": 1}
-    assert [call[:2] for call in calls] == [recipe] * 4
+    recipe = {"learning_rate": 3e-3, "seed": 1}
+    assert [call[:2] for call in calls] == [((60,), recipe)] * 4
+    branches.branching(split, 1, "dense", 0, 1200)
+    assert calls.pop()[:2] == ((240,), recipe)
     kernels = [call[2].numpy() for call in calls[1:]]
     for one, other in itertools.combinations(kernels, 2):
         assert not np.array_equal(one, other)
@@ -445,16 +447,22 @@ def test_main_writes_what_the_notebooks_read(studied, tmp_path, capsys):
     assert not __main__.older()
 
 
+@pytest.mark.parametrize("code", ["other code", "no code", "signed"])
 @pytest.mark.parametrize("now", [0.5, 0.25])
 def test_one_seed_says_if_new_code_gives_other_rows(
-    studied, tmp_path, monkeypatch, capsys, now
+    studied, tmp_path, monkeypatch, capsys, now, code
 ):
-    """If not, the file is signed, and nothing else in it is changed."""
+    """If not, the file says by which seed, and its rows are as they were."""
     ran, fraction = studied
     path, every = tmp_path / "rounds.csv", list(experiments.SEEDS)
     __main__.main([])
     assert ran == [every, every]  # there was none
-    before = path.read_text().splitlines()
+    lines = path.read_text().splitlines(keepends=True)
+    header, rows = lines[:2], lines[3:]
+    if code == "no code":
+        path.write_text("".join(header + rows))
+    if code == "signed":
+        running.sign(path, [], 3)
     monkeypatch.setattr(running, "DECIDING", ())
     assert __main__.older() == ["rounds"]
     fraction["is"] = now
@@ -463,9 +471,11 @@ def test_one_seed_says_if_new_code_gives_other_rows(
     assert ran[2:] == [[1], [1]] + ([] if same else [every, every])
     assert ("one seed gave the same rows" in capsys.readouterr().out) == same
     assert not __main__.older()
-    changed = [a for a, b in zip(before, path.read_text().splitlines(),
-                                 strict=True) if a != b]  # fmt: skip
-    assert changed == [before[2]] if same else len(changed) == 13
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[:2] == header
+    assert (lines[4:] == rows) == same
+    assert [x for x in lines if "seed 1" in x] == lines[3:4] * same
+    assert not [x for x in lines if "seed 3" in x]
 
 
 def test_main_names_what_is_older_than_the_code(monkeypatch, capsys):

@@ -439,7 +439,7 @@ def masks_of_some(draw, model):
 class TestGraphs:
     """Networks that branch and join."""
 
-    @settings(max_examples=2 * settings().max_examples)
+    @settings(max_examples=max(200, settings().max_examples))
     @given(st.data())
     def test_outputs_stay_equal(self, data):
         model = data.draw(graphs())

@@ -38,6 +38,7 @@ DECIDING = (
     "workshop/experiments/common",
 )  # fmt: skip
 CODE = "# code: "
+AGAIN = "# of these rows, that code has given those of seed "
 # Workers whose parent was killed leave after as many seconds without work.
 WORKERS = {"return_as": "generator_unordered", "idle_worker_timeout": 10}
 
@@ -75,13 +76,17 @@ def write(table, path, command, experiments=()):
         part.write_text(header + table.to_csv(index=False), encoding="utf-8")
 
 
-def sign(path, experiments):
-    """Put the code that there is now in place of what wrote a study file."""
+def sign(path, experiments, seed):
+    """Say in a study file that the code there is now gives its rows.
+
+    And by which `seed` that is known; other code wrote the rest.
+    """
+    signed = [f"{CODE}{digest(experiments)}\n", f"{AGAIN}{seed}\n"]
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    signed = f"{CODE}{digest(experiments)}\n"
-    lines = [signed if line.startswith(CODE) else line for line in lines]
+    lines = [x for x in lines if not x.startswith((CODE, AGAIN))]
     with caching.whole(path) as part:
-        part.write_text("".join(lines), encoding="utf-8")
+        text = "".join([*lines[:2], *signed, *lines[2:]])
+        part.write_text(text, encoding="utf-8")
 
 
 def is_of_this_code(path, experiments):

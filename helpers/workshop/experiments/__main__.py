@@ -9,13 +9,17 @@ import pandas as pd
 from helpers import studying
 from helpers.workshop import experiments, running
 
+# Not 0: a notebook may have left its network in the cache, trained with more
+# threads, which rounds otherwise.
+CHECKED = 1
+
 
 def main(arguments=None):
     """Run studies that are older than the code, or those that are named.
 
     Says first which, and how long they took; each is written as it ends. One
     that is older and not named is run for one seed first: if that gives the
-    rows that are there, the new code decides no other numbers.
+    rows that are there, the file says so, and the rest is not run.
     """
     parser = argparse.ArgumentParser(description=experiments.__doc__)
     parser.add_argument("names", nargs="*", choices=[*experiments.STUDIES, []])
@@ -27,7 +31,7 @@ def main(arguments=None):
     for name in names if not parsed.list else ():
         start = time.perf_counter()
         if same := not parsed.names and stands(name):
-            running.sign(_path(name), _experiments(name))
+            running.sign(_path(name), _experiments(name), CHECKED)
         else:
             run(name)
         minutes = (time.perf_counter() - start) / 60
@@ -53,16 +57,12 @@ def last_took(name):
 
 
 def stands(name):
-    """Whether one seed, run again, gives the rows of the file.
-
-    Not 0: a notebook may have left its network in the cache, trained with
-    more threads, which rounds otherwise.
-    """
+    """Whether one seed, run again, gives the rows of the file."""
     if not _path(name).is_file():
         return False
-    text = io.StringIO(_rows(name, seeds=[1]).to_csv(index=False))
+    text = io.StringIO(_rows(name, seeds=[CHECKED]).to_csv(index=False))
     again, rows = pd.read_csv(text), pd.read_csv(_path(name), comment="#")
-    rows = rows[rows["seed"] == 1].reset_index(drop=True)
+    rows = rows[rows["seed"] == CHECKED].reset_index(drop=True)
     return rows.drop(columns="seconds").equals(again.drop(columns="seconds"))
 
 
