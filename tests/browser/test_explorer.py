@@ -79,15 +79,27 @@ class Shown:
         self.cell.get_by_role("button", name=name, exact=True).click()
 
     def text(self):
-        words = self.cell.get_by_role("status").inner_text()
-        return words.replace("\N{NO-BREAK SPACE}", " ")
+        return spaced(self.cell.get_by_role("status").inner_text())
 
     def wait_for(self, words):
-        end = time.monotonic() + 20
-        while words not in self.text():
-            assert time.monotonic() < end, f"{words!r} not in {self.text()!r}"
+        """The text, once it has these words and the pictures are of it."""
+        end, picture = time.monotonic() + 20, self.cell.locator("img").first
+        while True:
+            text, alt = self.text(), spaced(picture.get_attribute("alt"))
+            if words in text and alt == f"Picture at {text}":
+                return text
+            assert time.monotonic() < end, f"{words!r} not in {text!r}"
             self.page.wait_for_timeout(20)
-        return self.text()
+
+    def go(self, *keys):
+        """The text where these keys lead to from the first position.
+
+        Nothing that was shown before can be taken for it.
+        """
+        for part in (["Home"], keys):
+            self.press(*part)
+            text = self.wait_for(f" {self.place()} ·")
+        return text
 
     def pictures(self):
         """Bytes of the images."""
@@ -99,6 +111,10 @@ class Shown:
     def place(self):
         """Where the slider says it is."""
         return self.cell.locator(".widget-readout").inner_text()
+
+
+def spaced(words):
+    return words.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def light(write, look=LOOK, show=SHOW):
@@ -209,11 +225,7 @@ def test_it_fits_a_phone_and_says_what_it_is(run, write):
         box = image.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 375
-        words_for_it = image.get_attribute("alt")
-        assert (
-            words_for_it.replace("\N{NO-BREAK SPACE}", " ")
-            == f"Picture at {words}"
-        )
+        assert spaced(image.get_attribute("alt")) == f"Picture at {words}"
     assert shown.cell.locator("label", has_text="sparsity").count() == 1
     shown.cell.screenshot(path=ROOT / "build" / "browser" / "phone.png")
 
@@ -322,11 +334,11 @@ def words_of(model, split):
 def test_weights(run, baseline):
     shown = Shown(run("02_weight_pruning.ipynb"))
     before = shown.pictures()
-    shown.press("End", "ArrowLeft", "ArrowLeft", "ArrowLeft")  # 0.9
-    text = shown.wait_for("sparsity 0.90")
+    text = shown.go("End", "ArrowLeft", "ArrowLeft", "ArrowLeft")
     model, split = baseline("mnist")
     pruned = pruning.prune_weights(model, 0.9)
-    for words in [*words_of(pruned, split), "weights left 238,400"]:
+    left = ["sparsity 0.90", "weights left 238,400"]
+    for words in [*words_of(pruned, split), *left]:
         assert words in text
     shown.choose("fashion_mnist")
     shown.choose("global")
@@ -409,8 +421,8 @@ def write_latency(waits):
 def test_neurons(run, baseline):
     shown = Shown(run("03_neuron_pruning.ipynb"))
     shown.choose("units")
-    shown.press("End", "ArrowLeft", "ArrowLeft")
-    text = shown.wait_for("units gone 0.80")
+    text = shown.go("End", "ArrowLeft", "ArrowLeft")
+    assert "units gone 0.80" in text
     model, split = baseline("mnist")
     for words in words_of(pruning.prune_units(model, 0.8), split):
         shown.wait_for(words)
@@ -422,9 +434,8 @@ def test_neurons(run, baseline):
 @pytest.mark.deep
 def test_threshold(run):
     shown = Shown(run("06_threshold_pruning.ipynb"))
-    shown.press("Home")
-    shown.wait_for("threshold 0.00")
-    assert "weights left 2,560" in shown.text()
+    assert "threshold 0.00 · accuracy" in (text := shown.go())
+    assert "weights left 2,560" in text
     counts = [2560]
     for place in ("0.02", "0.04", "0.06"):
         shown.press("ArrowRight")
@@ -437,11 +448,10 @@ def test_threshold(run):
 @pytest.mark.deep
 def test_filters(run):
     shown = Shown(run("10_filter_pruning.ipynb"))
-    shown.press("Home")
-    shown.wait_for("share deleted 0.00")
+    assert "share deleted 0.00" in shown.go()
     before = shown.pictures()
-    shown.press("End", "ArrowLeft")
-    text = shown.wait_for("share deleted 0.75")
+    text = shown.go("End", "ArrowLeft")
+    assert "share deleted 0.75" in text
     assert number_after("units left", text) == 5 + 12 + 125
     assert all(map(bytes.__ne__, before, shown.pictures()))
 
@@ -452,8 +462,8 @@ def test_repair(run):
     right, pictures = [], []
     for method in ("pruned", "repaired"):
         shown.choose(method)
-        shown.press("End", "ArrowLeft", "ArrowLeft")
-        text = shown.wait_for("sparsity 0.95")
+        text = shown.go("End", "ArrowLeft", "ArrowLeft")
+        assert "sparsity 0.95" in text
         assert number_after("weights left", text) == 265_200 * 5 // 100
         right.append(float(re.search(r"accuracy ([\d.]+)", text)[1]))
         pictures.append(shown.pictures())
@@ -468,11 +478,10 @@ def test_groups(run):
     units = 3 * 16 + 3 * 32 + 3 * 64
     for group, size in {"stem, conv_1b": 16, "conv_3b, skip_3": 64}.items():
         shown.choose(group)
-        shown.press("Home")
-        text, pictures = shown.wait_for("share deleted 0.00"), shown.pictures()
+        text, pictures = shown.go(), shown.pictures()
         assert number_after("units left", text) == units
-        shown.press("End")
-        text = shown.wait_for("share deleted 0.875")
+        text = shown.go("End")
+        assert "share deleted 0.875" in text
         assert number_after("units left", text) == units - 2 * size * 7 // 8
         assert all(map(bytes.__ne__, pictures, shown.pictures()))
 
