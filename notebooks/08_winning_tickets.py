@@ -385,11 +385,10 @@ checking.claim("the first network guesses", guesses, below=0.25)
 # How few weights can LeNet-300-100 get by with, not as a ticket, but by the
 # best recipe we know? It takes 60 passes over the images, has a small penalty
 # on large weights, and prunes all three layers gradually from early on
-# (`frontier` in `helpers/workshop/experiments/tickets.py`). Its length and pace
-# were tuned on the validation set; then it was trained on those images, too.
-# Here is the median test error, in percent, of three seeds (six at 56), where
-# one weight in so many is left: the **compression**. The output layer counts
-# here.
+# (`helpers/workshop/experiments/frontiers.py`). Its length and pace were tuned
+# on the validation set; then it was trained on those images, too. Here is the
+# median test error, in percent, of three seeds (six at 56), where one weight in
+# so many is left: the **compression**. The output layer counts here.
 
 # %%
 points = studying.read("results/frontier.csv", ["compression"])

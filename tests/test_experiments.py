@@ -25,6 +25,7 @@ from helpers.workshop.experiments import (
     branches,
     common,
     cuts,
+    frontiers,
     repairs,
     rounds,
     tickets,
@@ -387,7 +388,7 @@ def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):
 
 @pytest.mark.parametrize("compression", [12, 56])
 def test_frontier_leaves_one_weight_in_so_many(split, compression):
-    model = tickets._frontier_network(
+    model = frontiers._frontier_network(
         split, 0, compression, epochs=2, ramp=(0, 1)
     )
     left = nonzeros(model, include_output=True)

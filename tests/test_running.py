@@ -22,7 +22,7 @@ AXES = {"data": ("mnist", "fashion_mnist"), "sparsity": [0.5, 0.9]}
 def note(split, seed, sparsity):
     """A quick experiment that leaves a trace of each call."""
     path = caching.cache_folder() / "calls"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as calls:
         calls.write(f"{split.name} {seed} {sparsity}\n")
     return {
@@ -97,13 +97,28 @@ def test_processes_give_the_same_table_as_one(monkeypatch):
 
 def test_workers_get_one_thread_each(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-    with running._one_thread_each():
+    with running._one_thread_each(2):
         assert os.environ["TF_NUM_INTRAOP_THREADS"] == "1"
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == "7"
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
-    with running._one_thread_each():
+    with running._one_thread_each(2):
         pass
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+
+
+def test_workers_share_no_network_with_a_process_of_more_threads(monkeypatch):
+    """Which rounds otherwise."""
+    cache = caching.cache_folder()
+    for threads, workers, apart in [
+        ("1", 2, False), ("2", 2, True), ("2", 1, False), (None, 2, True),
+    ]:  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+            if threads:
+                patch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+            with running._one_thread_each(workers):
+                assert (caching.cache_folder() != cache) == apart
+    assert caching.cache_folder() == cache
 
 
 # Going on

@@ -51,7 +51,7 @@ def study(experiment, seeds, data, sample, num_workers, axes):
     missing = [path for path in runs if rows[path] is None]
     label = f"{experiment.__name__}, {source}"
     with (
-        _one_thread_each(),
+        _one_thread_each(num_workers),
         contextlib.closing(
             joblib.Parallel(num_workers, **WORKERS)(
                 joblib.delayed(_run)(experiment, path, runs[path])
@@ -208,6 +208,16 @@ def _loaded(data, source):
     return split
 
 
-def _one_thread_each():
-    """Local workers start inside: all cores are theirs already."""
-    return mock.patch.dict(os.environ, TF_NUM_INTRAOP_THREADS="1")
+def _one_thread_each(num_workers):
+    """Local workers start inside: all cores are theirs already.
+
+    A network is trained otherwise by several threads, if only in its last
+    digits, so what a notebook has left in the cache is none of theirs.
+    """
+    if num_workers == 1:
+        return contextlib.nullcontext()  # that is this process
+    variables = {"TF_NUM_INTRAOP_THREADS": "1"}
+    if os.environ.get("TF_NUM_INTRAOP_THREADS") != "1":
+        apart = caching.cache_folder().absolute() / "one-thread"
+        variables["PRUNING_CACHE_DIR"] = str(apart)
+    return mock.patch.dict(os.environ, variables)

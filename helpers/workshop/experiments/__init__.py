@@ -15,6 +15,7 @@ from helpers.workshop.experiments import (
     blocks,
     branches,
     cuts,
+    frontiers,
     repairs,
     rounds,
     thresholds,
@@ -46,10 +47,10 @@ STUDIES = {
     ],
     "rounds": [(rounds.rounds, {"fraction": [0, 0.1, 0.2, 0.3, 0.5]})],
     "frontier": [
-        (tickets.frontier, {"compression": [56]}),
-        (tickets.frontier, {
-            "seeds": range(3),
-            "compression": [12, 30, 68, 100],
+        (frontiers.frontier, {"compression": [1, 12, 30, 56, 68, 100, 200]}),
+        (frontiers.frontier, {
+            "data": ["fashion_mnist"],
+            "compression": [1, 12, 30, 56, 100],
         }),
     ],
     "recovery": [

@@ -9,8 +9,8 @@ import pandas as pd
 from helpers import studying
 from helpers.workshop import experiments, running
 
-# Not 0: a notebook may have left its network in the cache, trained with more
-# threads, which rounds otherwise.
+# Not 0: some older rows of it are of a network that a notebook had left in the
+# cache, trained with more threads, which round otherwise.
 CHECKED = 1
 
 
