@@ -5,6 +5,7 @@ normalization, an activation, pooling, belongs to the box before it.
 """
 
 import itertools
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,13 +68,10 @@ def _words(step):
     kind, name = type(step.layer).__name__, step.name.split("/")[-1]
     if kind in SIGNS:
         return SIGNS[kind]
-    lines, line = [], ""
-    for part in name.split("_"):
-        if line and len(line) + len(part) > 9:
-            lines, line = [*lines, line], ""
-        line = f"{line}_{part}" if line else part
-    lines.append(line)
-    return "\n".join(lines if len(lines) < 4 else [*lines[:2], f"…{line}"])
+    lines = textwrap.wrap(name.replace("_", " "), 10, break_long_words=False)
+    if len(lines) > 3:
+        lines = [*lines[:2], f"…{lines[-1]}"]
+    return "\n".join(lines).replace(" ", "_")
 
 
 def _give_lanes(found):
