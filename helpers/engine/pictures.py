@@ -38,13 +38,10 @@ class RingAndImage:
         )
         right.axes[0].set_title(title)
         right.axes[0].axis("off")
-        self.canvases = [_background(self.ring), _background(self.image)]
+        self.moving = [_background(self.ring), _background(self.image)]
 
-    def pngs(self, x, accuracy, image, **chosen):
-        """Two PNGs: the ring at (x, accuracy), and `image`.
-
-        Whatever else is `chosen` in the explorer makes no difference.
-        """
+    def pngs(self, x, accuracy, image):
+        """Two PNGs: the ring at (x, accuracy), and `image`."""
         height = np.clip(100 * accuracy, *self.ring.axes.get_ylim())
         self.ring.set_data([x], [height])
         colours = "Greys" if np.asarray(image).dtype == bool else "viridis"
@@ -53,12 +50,7 @@ class RingAndImage:
         self.image.set_data(image)
         self.image.set_cmap("RdBu_r" if signed else colours)
         self.image.set_clim(-top * signed, top)
-        return [
-            _redrawn(artist, *canvas)
-            for artist, canvas in zip(
-                (self.ring, self.image), self.canvases, strict=True
-            )
-        ]
+        return [_redrawn(*moving) for moving in self.moving]
 
 
 def side_by_side(pngs):
@@ -84,13 +76,13 @@ def as_text(png):
 
 
 def _background(artist):
-    """Draw all but `artist`: the canvas, and its pixels to start from."""
+    """Draw all but `artist`: it, the canvas, and its pixels to start from."""
     canvas = FigureCanvasAgg(artist.figure)
     canvas.draw()
     artist.figure.set_layout_engine("none")
     artist.set_animated(True)
     canvas.draw()
-    return canvas, canvas.copy_from_bbox(artist.figure.bbox)
+    return artist, canvas, canvas.copy_from_bbox(artist.figure.bbox)
 
 
 def _redrawn(artist, canvas, background):
