@@ -117,10 +117,5 @@ def summary(turns):
 
 def _median(values, name):
     """The median and its interval from order statistics (no normality)."""
-    test = stats.quantile_test(values, p=0.5)
-    interval = test.confidence_interval(0.95)
-    return {
-        name: float(np.median(values)),
-        f"{name}_low": float(interval.low),
-        f"{name}_high": float(interval.high),
-    }
+    low, high = stats.quantile_test(values, p=0.5).confidence_interval(0.95)
+    return {name: values.median(), f"{name}_low": low, f"{name}_high": high}
