@@ -91,7 +91,8 @@ def forest(parts):
     every, marks = pd.concat(parts), FEW if len(parts) > 1 else MARKS
     axes[0].set_xscale("symlog", linthresh=1, linscale=1.5)
     axes[0].set_xticks(marks, [f"{mark:g}".replace("-", "−") for mark in marks])
-    axes[0].set_xlim(*_ends(every))
+    low, high = min(every["low"].min(), -0.5), max(every["high"].max(), 1)
+    axes[0].set_xlim(1.4 * low, 1.4 * high)
     return axes
 
 
@@ -117,11 +118,6 @@ def _lines(ax, part):
         )  # fmt: skip
     ax.axvline(0, color="0.4", linestyle=":")
     ax.set(xlabel="difference, points", ylim=(y[-1] + 1, -2))
-
-
-def _ends(part):
-    """A little beyond all intervals."""
-    return 1.4 * min(part["low"].min(), -0.5), 1.4 * max(part["high"].max(), 1)
 
 
 def networks(studies, folder="results"):

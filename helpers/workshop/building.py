@@ -136,7 +136,6 @@ def _pages(path):
 
 
 def _write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
     with caching.whole(path) as part:
         part.write_bytes(content)
 

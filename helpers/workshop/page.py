@@ -212,8 +212,8 @@ def _digest(text):
 
 def _question(path):
     """What a notebook asks, below its title."""
-    asked = QUESTION.search(path.read_text(encoding="utf-8"))
-    return asked[1].replace("\n# > ", " ") if asked else "What is in it?"
+    asked = QUESTION.search(path.read_text(encoding="utf-8"))[1]
+    return asked.replace("\n# > ", " ")
 
 
 if __name__ == "__main__":
