@@ -111,14 +111,6 @@ def test_lines_break_between_readings_only():
     assert "weights\N{NO-BREAK SPACE}left" in explorer().readout.value
 
 
-def test_each_move_looks_once():
-    seen = []
-    shown = explorer(look=lambda p: seen.append(p) or look(p))
-    shown.slider.value = 0.0
-    shown.slider.value = 0.25
-    assert seen == [0.5, 0.0, 0.25]
-
-
 def test_a_place_seen_before_is_not_looked_at_again():
     seen = []
     shown = explorer(
@@ -456,32 +448,6 @@ def test_a_visit_raises_what_a_slider_would_show_at_one_place():
     with pytest.raises(RuntimeError, match=place) as error:
         shown.visit()
     assert isinstance(error.value.__cause__, KeyError)
-
-
-def test_a_visit_finds_a_name_that_a_later_cell_has_bound_anew():
-    """A solution had made a list of the sizes that the slider looks up."""
-    space = {"np": np, "sizes": {0.0: 3, 0.25: 2, 0.5: 1}}
-    code = """
-def look(position):
-    readings = {"accuracy": 0.5, "bytes": sizes[position]}
-    return readings, np.zeros((2, 2))
-"""
-    exec(code, space)
-    shown = explorer(look=space["look"])
-    assert "bytes 1" in text(shown)
-    space["sizes"] = [3, 2, 1]
-    with pytest.raises(RuntimeError, match=r"At \(0\.0,\).*TypeError.*indices"):
-        shown.visit()
-
-
-def test_an_error_of_the_drawing_is_raised_by_a_visit_too():
-    def fail(position, accuracy, image):
-        if position == 0.25:
-            raise RuntimeError("no ink")
-        return draw(position, accuracy, image)
-
-    with pytest.raises(RuntimeError, match=r"At \(0\.25,\).*no ink"):
-        explorer(draw=fail).visit()
 
 
 def test_a_visit_moves_nothing():

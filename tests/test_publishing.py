@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
+from test_explorer import CHOICES, draw, plain
+from test_explorer import look_with_choices as look
 
 from helpers import sliders
 from helpers.engine.explorer import Explorer
@@ -163,30 +165,9 @@ def test_a_prediction_is_a_question_with_its_answer_folded():
 # The page without a kernel
 
 
-def look(position, data, fraction):
-    readings = {"accuracy": position, "data": data, "half": fraction / 2}
-    return readings, np.zeros((2, 2))
-
-
-def draw(position, accuracy, image, **chosen):
-    """Two pictures of one colour each."""
-    return [png_of(accuracy, width=3), png_of(image.mean(), width=2)]
-
-
-def png_of(level, width):
-    stream = io.BytesIO()
-    Image.new("L", (width, 2), round(200 * level)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def plain(words):
-    """The line as it is read: no-break spaces are spaces."""
-    return words.replace("\N{NO-BREAK SPACE}", " ")
-
-
 def page_of():
-    choices = {"data": ["digits", "clothes"], "fraction": (0.5, 0.25, 0.125)}
-    shown = Explorer([0.0, 0.25, 0.5], look, draw, 0.5, choices=choices)
+    positions = [0.0, 0.25, 0.5]
+    shown = Explorer(positions, look, draw, 0.5, choices=CHOICES)
     shown.choices["data"].value = "clothes"
     return BeautifulSoup(publishing.slider(shown), "html.parser")
 

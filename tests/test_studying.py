@@ -120,16 +120,6 @@ def test_differences_are_taken_within_seeds():
     assert row["seeds"] == 6
 
 
-def test_rows_of_seeds_may_come_in_any_order():
-    table = compared(GAPS)
-    shuffled = table.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(paired(shuffled), paired(table))
-
-
-def test_seeds_without_a_partner_are_left_out():
-    assert paired(compared(GAPS)[1:])["seeds"].tolist() == [5]
-
-
 def test_p_values_are_corrected_for_all_rows_of_the_table():
     gaps = [GAPS, 3 * GAPS - 0.04, GAPS - 0.02]
     tables = [compared(g, s=s) for s, g in enumerate(gaps)]
@@ -153,12 +143,6 @@ def test_no_difference_at_all_is_none():
 def test_one_pair_or_none_shows_no_difference(rows, words):
     with pytest.raises(ValueError, match=words):
         paired(compared(GAPS).iloc[rows])
-
-
-def test_rows_of_one_seed_are_not_paired_at_random():
-    table = pd.concat([compared(GAPS, s=1), compared(GAPS, s=2)])
-    with pytest.raises(ValueError, match=r"several rows.*Pass more columns"):
-        paired(table)
 
 
 def gaps_of(table, **options):
@@ -217,13 +201,6 @@ def test_the_t_interval_is_that_of_the_mean():
     half = stats.t.ppf(0.975, 5) * np.std(GAPS, ddof=1) / np.sqrt(6)
     wanted = [GAPS.mean() - half, GAPS.mean() + half]
     assert [low, high] == pytest.approx(wanted)
-
-
-def test_the_t_interval_holds_the_mean_19_times_in_20():
-    runs = np.random.default_rng(0).normal(0.3, 0.02, (2000, 6))
-    ends = np.array([studying.t_interval(run) for run in runs])
-    held = (ends[:, 0] < 0.3) & (ends[:, 1] > 0.3)
-    assert held.mean() == pytest.approx(0.95, abs=0.015)
 
 
 # Sweeps
