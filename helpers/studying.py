@@ -221,12 +221,10 @@ def t_interval(values):
 
 
 def tested(groups):
-    """Paired t tests of grouped differences, as one family (Holm, 1979).
+    """Paired t tests of grouped differences, as one family.
 
-    Returns:
-        DataFrame: of each group the `mean`, the ends `low` and `high` of its
-        95 % t interval, `p`, 1 where nothing differs in any seed, `p_holm`,
-        corrected for all rows, the `std` and how many `seeds`.
+    As `paired` returns them, but not rounded, and with the `std`; `p` is 1
+    where nothing differs in any seed.
     """
     found = _intervals(groups)
     t = abs(found["mean"]) / found["std"] * found["seeds"] ** 0.5

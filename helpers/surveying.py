@@ -75,10 +75,7 @@ def forest(parts):
 
     Args:
         parts: a list of tables, one per column, with what `tested` returns,
-            by heading (of one level or more) and label.
-
-    Returns:
-        The axes, one per column, with one scale.
+            by heading (of one level or more) and label; one scale for all.
     """
     tall = max(len(part) + 1.4 * _headings(part).nunique() for part in parts)
     axes = plt.subplots(
@@ -136,8 +133,8 @@ def networks(studies, folder="results"):
         rows = studying.read(pathlib.Path(folder) / f"{study}.csv")
         rows = rows.rename(columns=OF_FILES)
         by = [name for name in rows if not name.endswith(MEASURED)]
-        parts[network, study] = rows.groupby(by).mean(numeric_only=True)
-        parts[network, study] = parts[network, study].reset_index()
+        groups = rows.groupby(by, as_index=False)
+        parts[network, study] = groups.mean(numeric_only=True)
     every = pd.concat(parts, names=["network", "study"]).reset_index()
     whole = every["nonzeros"] > 0.98 * every["parameters"]
     every["stored"] = np.where(whole, *STORED[:2])
@@ -176,9 +173,6 @@ def fronts(every, columns=3):
         every: see `networks`; drawn is what comes within five points of the
             best of its kind, a `network` and its `data`.
         columns: how many panels stand side by side.
-
-    Returns:
-        The axes, one per kind.
     """
     kinds = list(every.groupby(["network", "data"], sort=False))
     high, last = -(-len(kinds) // columns), len(kinds) - columns
