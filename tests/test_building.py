@@ -181,10 +181,6 @@ def test_site_has_pages_whose_sliders_move_and_the_readme(
     assert readme.find("a", href="07_build.html", string="7")
 
 
-def test_stored_and_run_pages_hold_no_page_of_the_explorer(stored):
-    assert "<section" not in nbformat.writes(stored)
-
-
 def test_a_notebook_that_fails_leaves_the_stored_one_alone(tmp_path):
     path = tmp_path / "03_fails.py"
     path.write_text("# %%\n1 / 0\n")
@@ -192,9 +188,3 @@ def test_a_notebook_that_fails_leaves_the_stored_one_alone(tmp_path):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         building.main(["store", str(path)])
     assert path.with_suffix(".ipynb").read_text() == "as it was"
-
-
-@pytest.mark.parametrize("arguments", [[], ["paint", "x.py"], ["store"]])
-def test_unknown_work_is_refused(arguments):
-    with pytest.raises(SystemExit):
-        building.main(arguments)

@@ -164,11 +164,6 @@ def test_synthetic_data_are_the_same_everywhere(
     assert shown == f"synthetic: {sizes}; from scikit-learn\n"
 
 
-def test_synthetic_data_take_all_the_steps(synthetic):
-    assert not synthetic.is_sample
-    assert synthetic.steps(500) == 500
-
-
 def test_data_sets_import_without_anything_heavy():
     code = (
         "import sys; from helpers import datasets; "
@@ -260,7 +255,6 @@ BROKEN = {
     "a lone array": (npy, "cannot be read"),
     "pickled objects": (pickled, "cannot be read"),
     "missing key": (lambda: npz(y_test=None), "cannot be read.*y_test"),
-    "flipped byte": (lambda: flipped(20_000), "cannot be read"),
     "floats": (lambda: npz(x_test=sample_arrays()["x_test"] / 255), OTHER),
     "one-hot labels": (lambda: npz(y_train=np.eye(10, dtype="u1")), OTHER),
     "no images": (lambda: npz(x_train=np.zeros((0, 28, 28), "u1")), OTHER),
