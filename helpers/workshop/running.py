@@ -91,10 +91,8 @@ def sign(path, experiments, seed):
 
 def is_of_this_code(path, experiments):
     """Whether a study file was written by the code that there is now."""
-    if not pathlib.Path(path).is_file():
-        return False
-    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    return f"{CODE}{digest(experiments)}" in lines
+    line = f"{CODE}{digest(experiments)}"
+    return path.is_file() and line in path.read_text("utf-8").splitlines()
 
 
 def digest(experiments):
