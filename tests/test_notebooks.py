@@ -20,10 +20,6 @@ FORBIDDEN = (
     "sys.path", "!pip", "%matplotlib", "plt.show(", "filterwarnings",
     "# fmt: skip",
 )  # fmt: skip
-OLD = re.compile(
-    r"plotting\.(curves|bands|bars|histograms|with_intervals|caption|pixel_maps"
-    r"|ExplorerPicture|picture_of)\b"
-)
 UNSAID = [r"\bWhoever\b", r"\bgrew from\b", r"\+-", r" -> ", r"\d x \d"]
 ANATOMY = [
     r"# \d+\. \w+",
@@ -230,11 +226,6 @@ def test_there_are_twice_as_many_figures_as_tables(path):
     figures = sum("image/png" in data for data in shown)
     tables = sum("<table" in data.get("text/html", "") for data in shown)
     assert figures >= 2 * tables
-
-
-def test_figures_are_drawn_as_the_series_draws_them_now(path):
-    source = "\n".join(cell.source for cell in code_cells(path))
-    assert OLD.findall(source) == []
 
 
 def test_readers_commit_to_predictions_of_what_is_measured(path):
