@@ -24,17 +24,10 @@ def table(name):
 def folder(tmp_path):
     """A study in which method b is ahead of a by 1 to 6 points, c by none."""
     rows = [
-        (
-            seed,
-            "mnist",
-            "full",
-            method,
-            sparsity,
-            0.9 + ahead * (seed + first) / 100,
-        )
+        (seed, "mnist", "full", method, s, 0.9 + ahead * (seed + first) / 100)
         for seed in range(3)
         for method, ahead in (("a", 0), ("b", 1), ("c", 0))
-        for sparsity, first in ((0.5, 4), (0.9, 1))
+        for s, first in ((0.5, 4), (0.9, 1))
     ]
     names = [*studying.ALWAYS, "method", "sparsity", "accuracy"]
     pd.DataFrame(rows, columns=names).to_csv(tmp_path / "toy.csv", index=False)
