@@ -34,10 +34,7 @@ def explore(look, models, splits, sweep, shown="", start=None):
         start: the position to begin at; by default in the middle.
     """
     table = sweep.to_frame("accuracy") if sweep.ndim == 1 else sweep
-    levels = {
-        name: list(table.index.get_level_values(name).unique())
-        for name in table.index.names
-    }
+    levels = {n: list(table.index.unique(n)) for n in table.index.names}
     slider, positions = levels.popitem()
     slider = slider.replace("_", " ")
     return Explorer(

@@ -173,9 +173,8 @@ class Explorer(widgets.VBox):
             f"{len(self.slider.options)} positions; run this cell to move it]"
         )
         if self.pngs:
-            bundle["image/png"] = pictures.as_text(
-                pictures.side_by_side(self.pngs)
-            )
+            still = pictures.side_by_side(self.pngs)
+            bundle["image/png"] = pictures.as_text(still)
         return bundle
 
 

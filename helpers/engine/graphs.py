@@ -38,10 +38,8 @@ class Box:
 
 def boxes(channels):
     """The boxes of a network, in order, each with its column and lane."""
-    found, source = [], {}
-    for flow in channels.inputs:
-        source[flow] = Box("input", flow.units)
-        found.append(source[flow])
+    source = {flow: Box("input", flow.units) for flow in channels.inputs}
+    found = list(source.values())
     for step in channels.steps:
         before = list(dict.fromkeys(source[flow] for flow in step.takes))
         if _passes_on(step, before):
