@@ -386,7 +386,7 @@ def test_a_ticket_is_judged_where_its_validation_loss_was_smallest(split):
     assert row["nonzeros"] < sum(w.size for w in ticket.get_weights()) * 0.51
 
 
-@pytest.mark.parametrize("compression", [12, 56])
+@pytest.mark.parametrize("compression", [1, 12, 56])
 def test_frontier_leaves_one_weight_in_so_many(split, compression):
     model = frontiers._frontier_network(
         split, 0, compression, epochs=2, ramp=(0, 1)
@@ -395,9 +395,18 @@ def test_frontier_leaves_one_weight_in_so_many(split, compression):
     size = 784 * 30 + 30 * 10 + 10 * 10
     assert sum(left.values()) == pytest.approx(size / compression, abs=2)
     assert left["output"] == 100 - round(0.8 * (1 - 1 / compression) * 100)
-    assert left["hidden_1"] / 23_520 == pytest.approx(
-        left["hidden_2"] / 300, abs=1 / 300
-    )
+    if compression > 1:
+        assert left["hidden_2"] / 300 == pytest.approx(
+            2 * left["hidden_1"] / 23_520, abs=1 / 300
+        )
+
+
+def test_frontier_drops_units_out_in_training_only(split):
+    model = frontiers._with_dropout(networks.mlp((30, 10)), seed=0)
+    x = split.x_test[:100]
+    once, again = (np.array(model(x, training=True)) for _ in range(2))
+    assert not np.array_equal(once, again)
+    assert np.array_equal(model(x), networks.mlp((30, 10))(x))
 
 
 @pytest.mark.parametrize("name", experiments.STUDIES)
