@@ -48,10 +48,6 @@ STUDIES = {
     "rounds": [(rounds.rounds, {"fraction": [0, 0.1, 0.2, 0.3, 0.5]})],
     "frontier": [
         (frontiers.frontier, {"compression": [1, 12, 30, 56, 68, 100, 200]}),
-        (frontiers.frontier, {
-            "data": ["fashion_mnist"],
-            "compression": [1, 12, 30, 56, 100],
-        }),
     ],
     "recovery": [
         (cuts.recovery, {
