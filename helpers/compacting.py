@@ -46,8 +46,8 @@ def _constants(trace):
     """Of what each reader reads: its value at each place, NaN where it varies.
 
     The network runs once, on no image at all: zeros wherever something
-    varies. NaN is also the value of places that may not be left out, because
-    the reader could not make up for them.
+    varies, or true. NaN is also the value of places that may not be left out,
+    because the reader could not make up for them.
     """
     tensors = trace.nothing()
     constant = {x: np.zeros(n.shape[-1], bool) for x, n in tensors.items()}
@@ -60,12 +60,16 @@ def _constants(trace):
             can = fixed and uses[id(step.layer)] == 1 and step.folds()
             values = _made_up_for(tensors[step.takes[0]], can)
             found[step] = np.where(taken[0], values, np.nan)
-        same, made = step.constant(taken), map(np.asarray, step.run(tensors))
+        same = step.constant(taken, tensors)
+        made = map(np.asarray, step.run(tensors))
         for flow, places, value in zip(step.makes, same, made, strict=True):
             if places.shape != value.shape[-1:]:  # the last axis has no units
                 places = np.zeros(value.shape[-1:], bool)
             constant[flow] = places
-            tensors[flow] = np.where(places, value, np.zeros_like(value))
+            nothing = np.zeros_like(value)
+            if value.dtype == bool:  # a mask that leaves out nothing
+                nothing = ~nothing
+            tensors[flow] = np.where(places, value, nothing)
     if all(constant[flow].all() for flow in trace.results):
         _refuse_constant(trace)
     return found

@@ -7,6 +7,7 @@ import numpy as np
 from helpers.engine import endings, fast
 from helpers.engine.backend import keras
 from helpers.engine.doors import COUNT, MODEL, RATE, SEED, SPLIT, door
+from helpers.engine.tracing import trace
 
 
 def _learner(model):
@@ -39,7 +40,7 @@ def fit(
             f"`num_steps` is a multiple of `epochs` ({epochs}); got "
             f"{num_steps}. Pass e.g. {epochs * (num_steps // epochs + 1)}."
         )
-    per_epoch = num_steps // epochs
+    per_epoch, callbacks = num_steps // epochs, keras.tree.flatten(callbacks)
     rows = _rows(_learner(model), split)
     if decay:
         schedules = keras.optimizers.schedules
@@ -49,7 +50,7 @@ def fit(
     order = batch_order(split, num_steps, batch_size, seed)
     return model.fit(
         fast.stream(*rows, order), epochs=epochs, steps_per_epoch=per_epoch,
-        callbacks=list(callbacks), shuffle=False, verbose=0, **options,
+        callbacks=callbacks, shuffle=False, verbose=0, **options,
     )  # fmt: skip
 
 
@@ -102,6 +103,7 @@ def _judges(model):
 def _rows(model, split):
     """Training rows and their labels, if `model` can learn from them."""
     endings.require_one_output(model)
+    next(trace(model).feed(split.x_train, rows=1))  # or refuse its shape
     x = np.asarray(split.x_train)
     if not np.isfinite(x).all():
         raise ValueError(

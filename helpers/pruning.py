@@ -73,8 +73,8 @@ def hold_zeros(model):
 
     **Changes `model`**, not its weights. For models that were loaded or
     copied, because a saved model keeps its zeros but not its constraints. A
-    layer that is nothing but zeros was not pruned; it is left free, and a
-    warning says so.
+    layer that is nothing but zeros was not pruned; it is left free, as are
+    zeros of layers whose weights cannot be pruned; a warning says so.
     """
     holding.hold(model, zeros_of(model))
 
@@ -100,6 +100,8 @@ def zeros_of(model):
             )
         elif not mask.all():
             pairs.append((kernel, mask))
+    held = {id(v) for v in [*kernels.values(), *(v for v, _ in pairs)]}
+    _say(channels.with_zeros(held))
     return pairs
 
 
@@ -199,7 +201,8 @@ def activation_scores(model, x):
 
     That is its output after normalization, activation and pooling, averaged
     over the images `x`, positions and readers: the "mean activation" of
-    Molchanov et al., 2017. Returns one 1-D array per hidden layer.
+    Molchanov et al., 2017. What only attention reads inside, its heads, gets
+    its norm instead. Returns one 1-D array per hidden layer.
     """
     channels = trace(model)
     total, count = np.zeros((2, len(channels.held)))
@@ -211,8 +214,10 @@ def activation_scores(model, x):
                 read = read.reshape(-1, flow.size)
                 np.add.at(total, flow.units, read.sum(axis=0))
                 np.add.at(count, flow.units, len(read))
-    means = total / np.maximum(count, 1)
-    return {name: means[units] for name, units in channels.hidden().items()}
+    scores = np.where(
+        count, total / np.maximum(count, 1), _unit_norms(channels)
+    )
+    return {name: scores[units] for name, units in channels.hidden().items()}
 
 
 @door(model=MODEL)

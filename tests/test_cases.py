@@ -4,6 +4,8 @@ Each case stands for a kind; those of one module are in its tests. Where a
 public report was the source, its repository and number are given.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 from networks_of_all_kinds import outputs, random_weights, sequence
@@ -449,6 +451,151 @@ def test_what_mixes_large_numbers_only_is_held():
     assert same(pruned, compacting.compact(pruned), 255 * MAPS)
 
 
+def spread():
+    """Units below what is spread over them; what else a model takes."""
+    ops, row, rows = keras.ops, keras.Input((6,)), keras.Input((7, 6))
+    words, wide = keras.Input((7,)), keras.Input((7, 7))
+    unit, seen = L.Dense(8, "relu", name="x"), L.Dense(8, "relu", name="x")
+    unit, seen = unit(row), seen(rows)
+    mean, pooled = L.GlobalAveragePooling1D(), L.Softmax(axis=1)
+    masked = L.Embedding(10, 6, mask_zero=True)
+    masked, long = masked(words), masked(longer := keras.Input((None,)))
+    masked, long = (L.Dense(8, "relu", name="x")(x) for x in (masked, long))
+    edges = ops.relu(ops.matmul(wide, seen))
+    return {
+        "gate": (row, unit * L.Dense(1, "sigmoid")(row)),
+        "attention pooling": (
+            rows, ops.sum(seen * pooled(L.Dense(1)(seen)), axis=1),
+        ),
+        "mask": ([rows, words], ops.sum(seen * words[:, :, None], axis=1)),
+        "masked mean": (words, mean(masked)),
+        "mean of any length": (longer, mean(long)),
+        "einsum": ([rows, words], ops.einsum("btc,bt->bc", seen, words)),
+        "edges": ([rows, wide], mean(edges)),
+        "edges by Dot": ([rows, wide], mean(L.Dot((2, 1))([wide, seen]))),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", spread())
+def test_units_go_below_what_is_spread_over_them(kind):
+    entries, made = spread()[kind]
+    model = random_weights(keras.Model(entries, L.Dense(3)(L.Dense(5)(made))))
+    with warnings.catch_warnings():  # what is spread stays, and is named
+        warnings.simplefilter("ignore")
+        pruned = pruning.prune_units(model, 0.5)
+    small = compacting.compact(pruned)
+    assert small.get_layer("x").units == 4
+    random = np.random.default_rng(0)
+    shapes = [(5, *(n or 4 for n in x.shape[1:])) for x in model.inputs]
+    x = [random.integers(0, 9, shape) for shape in shapes]
+    x = [array.astype("float32") for array in x]
+    one, other = outputs(pruned, x), outputs(small, x)
+    assert np.abs(one - other).max() <= 1e-5 * np.abs(one).max()
+
+
+@pytest.mark.parametrize("join", [L.Add(), L.Minimum()], ids=type)
+def test_units_stay_where_a_gate_moves_their_zeros(join):
+    entry = keras.Input((6,))
+    x = join([L.Dense(8, "relu", name="x")(entry), L.Dense(1)(entry)])
+    model = random_weights(keras.Model(entry, L.Dense(3)(x)))
+    with pytest.warns(UserWarning, match="left out"):
+        small = compacting.compact(pruned := pruning.prune_units(model, 0.5))
+    assert small.get_layer("x").units == 8
+    assert same(pruned, small)
+
+
+def test_a_depth_that_is_random_knows_no_width():
+    """EfficientNet drops whole images of what a block adds."""
+    entry = keras.Input((8, 8, 2))
+    x = L.Conv2D(8, 1, name="a")(entry)
+    drop = L.Dropout(0.2, noise_shape=(None, 1, 1, 1))
+    x = x + drop(L.Conv2D(8, 1, name="b")(x))
+    x = L.Dense(3)(L.GlobalAveragePooling2D()(x))
+    pruned = pruning.prune_units(random_weights(keras.Model(entry, x)), 0.5)
+    small = compacting.compact(pruned)
+    assert small.get_layer("a").filters == 4
+    assert same(pruned, small, MAPS)
+
+
+@pytest.mark.parametrize("spoken", ["scores", "mask"])
+def test_heads_stay_where_each_is_spoken_of(spoken):
+    entry = keras.Input((7, 8))
+    attend = L.MultiHeadAttention(4, 3, name="attend")
+    if spoken == "scores":
+        x, scores = attend(entry, entry, return_attention_scores=True)
+        x = x + keras.ops.mean(scores, axis=(1, 2))[:, :, None]
+    else:
+        mask = np.random.default_rng(0).random((1, 4, 7, 7)) > 0.5
+        x = attend(entry, entry, attention_mask=mask)
+    model = random_weights(keras.Model(entry, L.Dense(3)(L.Dense(8)(x))))
+    with pytest.warns(UserWarning, match="attend .* keeps 4 units"):
+        small = compacting.compact(pruned := pruning.prune_units(model, 0.5))
+    assert small.get_layer("attend").num_heads == 4
+    x = np.random.default_rng(0).normal(size=(9, 7, 8)).astype("float32")
+    assert same(pruned, small, x)
+
+
+def test_heads_have_scores_when_units_are_ranked_by_activation():
+    entry = keras.Input((7, 8))
+    x = L.MultiHeadAttention(4, 3, name="attend")(entry, entry)
+    model = random_weights(keras.Model(entry, L.Dense(3)(L.Dense(5)(x))))
+    x = np.random.default_rng(0).normal(size=(9, 7, 8)).astype("float32")
+    scores = pruning.activation_scores(model, x)
+    norms = pruning.unit_scores(model)["attend/query"]
+    assert np.array_equal(scores["attend/query"], norms)
+    assert len(set(norms)) == 4
+
+
+def test_an_array_that_no_longer_fits_starts_nothing(tmp_path):
+    start = keras.initializers.Constant(np.arange(8.0))
+    first = L.Dense(8, "relu", bias_initializer=start)
+    model = random_weights(sequence(first, L.Dense(3)))
+    small = compacting.compact(pruning.prune_units(model, 0.5))
+    small.save(tmp_path / "small.keras")
+    assert same(small, keras.models.load_model(tmp_path / "small.keras"))
+    first = pruning.copy_of(model).layers[0]
+    assert np.array_equal(first.bias_initializer.value, start.value)
+
+
+def test_a_frozen_model_is_copied_frozen():
+    inner = sequence(L.Dense(6), L.Dense(6))
+    inner.trainable = False
+    inner.layers[0].trainable = True  # which its model overrules
+    model = sequence(inner, L.Dense(3))
+    copy = pruning.copy_of(model)
+    assert not copy.layers[0].trainable
+    assert not copy.layers[0].trainable_variables
+    assert len(copy.trainable_variables) == len(model.trainable_variables)
+
+
+def test_zeros_that_are_not_held_are_named():
+    model = sequence(
+        L.DepthwiseConv2D(3, name="depthwise"), L.Conv2D(4, 1), L.Flatten(),
+        L.Dense(3), shape=(8, 8, 2),
+    )  # fmt: skip
+    kernel = model.layers[0].kernel
+    kernel.assign(kernel * (np.arange(9).reshape(3, 3, 1, 1) > 2))
+    with pytest.warns(UserWarning, match="left out: zeros of depthwise "):
+        pruning.hold_zeros(model)
+
+
+def test_a_nested_model_is_called_by_keyword():
+    inner = sequence(L.Dense(8, "relu"), L.Dense(6, "relu"))
+    entry = keras.Input((6,))
+    model = keras.Model(entry, L.Dense(3)(inner(training=False, inputs=entry)))
+    pruned = pruning.prune_units(random_weights(model), 0.5)
+    assert same(pruned, compacting.compact(pruned))
+
+
+def test_a_layer_is_named_once_in_its_group():
+    entry = keras.Input((6,))
+    x = L.Dense(8, name="b")(entry)
+    x = L.Concatenate()([x, x]) + L.Dense(16, name="a")(entry)
+    table = measuring.groups(keras.Model(entry, L.Dense(3)(x)))
+    assert list(table.index) == ["b, a"]
+    assert list(table["layers"]) == [2]
+
+
 class ByWidth(L.Layer):
     def build(self, shape):
         self.scale = shape[-1] ** -0.5
@@ -624,6 +771,14 @@ def products():
         ),
         "einsum": (
             entry, ops.einsum("bqc,bkc->bqk", seen, entry), 384 + 6 * 6 * 8,
+        ),
+        "matmul with an array": (
+            entry, ops.matmul(seen, np.ones((8, 4), "float32")),
+            384 + 6 * 8 * 4,
+        ),
+        "einsum with an array": (
+            entry, ops.einsum("bqc,cd->bqd", seen, np.ones((8, 4), "float32")),
+            384 + 6 * 8 * 4,
         ),
         "axes": (
             maps, within(maps, maps), 30 * 4 * 8 * 12 + 5 * 6 * 6 * 2 * 12,

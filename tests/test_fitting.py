@@ -269,6 +269,22 @@ def test_steps_that_cannot_be_done_are_refused(model, split, steps, epochs):
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
+def test_rows_that_do_not_fit_are_refused_and_nothing_has_changed(split):
+    model = networks.mlp((5,))
+    model.compile("sgd", "mse")
+    optimizer = model.optimizer
+    narrow = dataclasses.replace(split, x_train=split.x_train[:, :9])
+    with pytest.raises(ValueError, match=r"rows of shape \(784,\); got \(9,\)"):
+        fitting.fit(model, narrow, 4)
+    assert model.optimizer is optimizer
+
+
+def test_one_callback_need_not_be_in_a_list(model, split):
+    steps = Steps()
+    fitting.fit(model, split, 4, callbacks=steps)
+    assert len(steps.rates) == 4
+
+
 def test_fit_holds_the_zeros_that_a_model_holds(trained, split):
     pruned = pruning.prune_units(trained, 0.5)
     before, masks = pruned.get_weights(), pruning.masks_of(pruned)

@@ -161,8 +161,24 @@ def test_macs_of_a_size_that_is_not_fixed_are_refused(build):
 
 
 def test_a_layer_that_nobody_can_count_is_named():
-    with pytest.raises(ValueError, match=r"layer lstm \(LSTM\).*not known"):
-        measuring.counts(seq(L.LSTM(3, name="lstm"), L.Dense(2), inputs=(5, 4)))
+    layer = L.ConvLSTM1D(3, 2, name="lstm")
+    with pytest.raises(
+        ValueError, match=r"layer lstm \(ConvLSTM1D\).*not known"
+    ):
+        measuring.counts(seq(layer, L.Flatten(), inputs=(5, 4, 2)))
+    entry = keras.Input((7, 2, 8), name="entry")
+    seen = keras.ops.dot_product_attention(entry, entry, entry)
+    with pytest.raises(ValueError, match=r"dot_product_attention .*not known"):
+        measuring.counts(keras.Model(entry, seen))
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_a_recurrent_layer_multiplies_at_every_time(kind, gates):
+    layer = getattr(L, kind)(3, name="memory")
+    macs = measuring.macs_per_layer(
+        seq(layer, L.Dense(2, name="last"), inputs=(5, 4))
+    )
+    assert macs == {"memory": 5 * gates * 3 * (4 + 3), "last": 3 * 2}
 
 
 def test_integers_are_counted_as_floats_are(trained):

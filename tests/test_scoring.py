@@ -83,6 +83,16 @@ def test_taylor_says_what_the_loss_does_without_a_little_of_a_weight(
             )
 
 
+def test_weights_that_no_gradient_reaches_change_no_loss(split):
+    entry = keras.Input((784,))
+    x = L.Dense(5, name="before")(entry)
+    x = L.Lambda(keras.ops.stop_gradient)(x)
+    model = keras.Model(entry, L.Dense(10)(L.Dense(6, name="behind")(x)))
+    scores = scoring.taylor_scores(model, split.x_test, split.y_test)
+    assert not scores["before"].any()
+    assert scores["behind"].any()
+
+
 def test_taylor_does_not_depend_on_batches(trained, split, monkeypatch):
     test = split.x_test, split.y_test
     one = scoring.taylor_scores(trained, *test)

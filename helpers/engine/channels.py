@@ -89,8 +89,9 @@ class Channels:
         if found := self.kernels if include_output else self.prunable():
             return found
         raise ValueError(
-            "The model has only an output layer. Pass `include_output=True` "
-            "to prune that one."
+            "The model has only an output layer, which is left whole. Pass a "
+            "model with hidden layers; or ask for `prunable_kernels(model, "
+            "include_output=True)`, and pass masks of them to `masked`."
         )
 
     def families(self, spare=()):
@@ -109,7 +110,7 @@ class Channels:
             stays[self.given[name]] = True
         owners, found = {}, {}
         for name, units in self.given.items():
-            for unit in units[~stays[units]]:
+            for unit in np.unique(units[~stays[units]]):
                 owners.setdefault(unit, []).append(name)
         for unit in sorted(owners):
             found.setdefault(", ".join(owners[unit]), []).append(unit)
@@ -119,7 +120,8 @@ class Channels:
         """The same, if there are any; else a ValueError that says why."""
         if found := self.families(spare):
             return found
-        why = ", ".join(self.left_out(units=True)) or "all are spared"
+        why = "all are spared" if self.hidden() else "all are outputs"
+        why = ", ".join(self.left_out(units=True)) or why
         raise ValueError(
             f"The model has no unit that may go: {why}. Prune its weights, "
             "or pass a model in which fewer layers mix units."
@@ -201,6 +203,17 @@ class Channels:
             yield step
             made = step.run(tensors)
             tensors.update(zip(step.makes, made, strict=True))
+
+    def with_zeros(self, held):
+        """What has weights that are zero, but not those `held`: a list."""
+        free = {
+            f"zeros of {step}": None
+            for step in self.steps
+            for weight in step.matrices()
+            if id(weight) not in held
+            and 0 < np.count_nonzero(view(weight)) < math.prod(weight.shape)
+        }
+        return list(free)
 
     def left_out(self, units=False):
         """Layers that pruning weights, or `units`, does not reach: a list."""

@@ -72,6 +72,7 @@ def _built(model, twins, changes, stays):
         outputs = model._run_through_graph(inputs, operation_fn=twin)
         copy = keras.Model(inputs, outputs, name=model.name)
     copy.dtype_policy = model.dtype_policy  # by which Keras scales the loss
+    copy._trainable = model._trainable  # of its own; the setter tells layers
     return copy
 
 
@@ -188,8 +189,15 @@ def _carry_over(old, new, stays, values):
     """Weights and other state, by the layers' own means; cut where asked."""
     pairs = zip(old._flatten_layers(), new._flatten_layers(), strict=True)
     for one, other in pairs:
-        vars(other).update(_initializers(one))
-        for theirs, ours in zip(one.weights, other.weights, strict=False):
+        weights = one.weights, other.weights
+        cut = any(v.shape != w.shape for v, w in zip(*weights, strict=False))
+        starts = {  # an array that no longer fits is none
+            name: start
+            for name, start in _initializers(one).items()
+            if not (cut and np.ndim(vars(start).get("value")))
+        }
+        vars(other).update(starts)
+        for theirs, ours in zip(*weights, strict=False):
             ours.trainable = theirs.trainable
         store = {}
         one.save_own_variables(store)

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from helpers.engine.asking import works_by_unit
 from helpers.engine.backend import keras, view
-from helpers.engine.steps import Step, channels_last, product, works_by_unit
+from helpers.engine.steps import Step, channels_last, product
 
 L = keras.layers
 CONVOLUTIONS = L.Conv1D, L.Conv2D, L.Conv3D
@@ -111,7 +112,7 @@ class Reader(_Whole):
         kernel = kernel.reshape(-1, places, kernel.shape[-2] // places, units)
         return kernel.swapaxes(1, 2).reshape(-1, places, units)
 
-    def constant(self, places):
+    def constant(self, places, tensors):
         """Units to which no weight leads from what varies."""
         leads = self.matrix()[:, ~places[0]].any(axis=(0, 1))
         return self.still_constant(~leads)
@@ -167,7 +168,7 @@ class _Scale(_Whole):
                 trace.label(variable, axis, units, variable.name in own)
         return self.activated(trace, given)
 
-    def constant(self, places):
+    def constant(self, places, tensors):
         """Also where it is scaled by zero."""
         size, layer = self.makes[0].size, self.layer
         places = np.repeat(places[0], size // len(places[0]))

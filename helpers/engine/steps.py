@@ -9,11 +9,17 @@ import math
 
 import numpy as np
 
+from helpers.engine import asking
 from helpers.engine.backend import is_stock, keras, tf
 
 PROBE = 16  # places along an axis that has no fixed length
 L = keras.layers
-SOME = slice(0, None, 2), slice(1, None, 2), slice(0, -1)  # units of many
+RECURRENT = L.LSTM, L.GRU, L.SimpleRNN
+# Operations of Keras' that multiply by what is no weight.
+MULTIPLYING = (
+    "Dot", "Tensordot", "Inner", "Vdot", "DotProductAttention", "Conv",
+    "DepthwiseConv", "SeparableConv", "ConvTranspose",
+)  # fmt: skip
 
 
 class Flow(keras.KerasTensor):
@@ -89,7 +95,8 @@ class Step:
     def matrices(self):
         """All variables of two axes or more: what might be pruned."""
         weights = getattr(self.layer, "weights", ())
-        return [w for w in weights if len(w.shape) > 1 and w.name != "bias"]
+        others = "bias", "gamma", "beta"
+        return [w for w in weights if len(w.shape) > 1 and w.name not in others]
 
     def number(self, trace):
         """Label the layer's variables; returns the units of what comes out."""
@@ -97,8 +104,11 @@ class Step:
             trace.hold(flow.units, str(self))
         return [trace.hold(trace.fresh(x.size), str(self)) for x in self.makes]
 
-    def constant(self, places):
-        """Of each flow taken, which places are constant -> of those made."""
+    def constant(self, places, tensors):
+        """Of each flow taken, which places are constant -> of those made.
+
+        `tensors` have their values there.
+        """
         every = all(p.all() for p in places)
         return [np.full(flow.size, every) for flow in self.makes]
 
@@ -108,7 +118,11 @@ class Step:
 
     def macs(self):
         """Multiply-accumulates for one image; None where nobody knows."""
-        return None if self.matrices() else 0
+        if isinstance(self.layer, RECURRENT):  # all weights, at every time
+            times = product(self.layer, self.takes[0].shape[1:2])
+            return times * sum(math.prod(w.shape) for w in self.matrices())
+        unknown = self.matrices() or type(self.layer).__name__ in MULTIPLYING
+        return None if unknown else 0
 
 
 class _Moved(Step):
@@ -126,7 +140,7 @@ class _Moved(Step):
     def number(self, trace):
         return [self._moved([flow.units for flow in self.takes])]
 
-    def constant(self, places):
+    def constant(self, places, tensors):
         return [self._moved(places)]
 
     def _moved(self, parts):
@@ -146,7 +160,8 @@ class _ByUnit(Step):
 
     Activations, pooling, padding, dropout, sums, products, functions of the
     reader's own: each is asked, on random numbers. The units of tensors that
-    meet are tied, place by place; what is spread over them is held.
+    meet are tied, place by place; what is spread over them, such as a gate or
+    a mask, is held.
     """
 
     joins = False
@@ -162,9 +177,9 @@ class _ByUnit(Step):
         size = self.makes[0].size
         many = [flow.units for flow in self.takes if flow.size == size]
         spread = [flow for flow in self.takes if flow.size != size]
-        fit = many and all(flow.size == 1 for flow in spread)
-        if not (fit and self._works_by_unit()):
-            return super().number(trace)
+        alone = many and len(self.makes) == 1
+        if not (alone and self._works_by_unit()):
+            return Step.number(self, trace)
         self.joins = True
         for flow in spread:
             trace.hold(flow.units, str(self))
@@ -174,49 +189,33 @@ class _ByUnit(Step):
         # Each flow once: of x * x, one. Two images have places enough.
         flows = list(dict.fromkeys(self.takes))
         rows = 2 if any(flow.shape[2:] for flow in flows) else PROBE
-        return works_by_unit(
-            lambda *xs: self.run(dict(zip(flows, xs, strict=True)))[0],
-            [full_shape(flow, rows) for flow in flows],
+
+        def function(*arrays):
+            tensors = {
+                flow: x >= 0 if flow.dtype == "bool" else x
+                for flow, x in zip(flows, arrays, strict=True)
+            }
+            return self.run(tensors)[0]
+
+        return asking.works_by_unit(
+            function, [full_shape(x, rows) for x in flows]
         )
 
-    def constant(self, places):
-        if not self.joins:
-            return super().constant(places)
-        return [np.all(np.broadcast_arrays(*places), axis=0)]
-
-
-def works_by_unit(function, shapes):
-    """Whether some of the units in give the same ones of the units out.
-
-    And whether deleted ones, which are zero, give numbers.
-    """
-    random = np.random.default_rng(0)
-    size = max(shape[-1] for shape in shapes)
-    tensors = [random.standard_normal(shape, "float32") for shape in shapes]
-    # Some mix what is large only, such as a local response normalization.
-    return all(
-        _by_unit(function, [scale * x for x in tensors], size)
-        for scale in (1, 1000)
-    )
-
-
-def _by_unit(function, tensors, size):
-    try:
-        whole = np.asarray(function(*tensors))
-        nothing = np.asarray(function(*map(np.zeros_like, tensors)))
-        fit = np.isfinite(nothing.astype(float)).all()
-        fit &= whole.shape[-1] == size
-        for some in SOME if fit and size > 1 else ():
-            parts = (
-                x[..., some] if x.shape[-1] == size else x for x in tensors
-            )
-            given, expected = np.asarray(function(*parts)), whole[..., some]
-            fit &= given.shape == expected.shape and np.allclose(
-                expected, given, 1e-4, 1e-5, equal_nan=True
-            )
-    except Exception:  # it cannot do with half of them, for whatever reason
-        return False
-    return bool(fit)
+    def constant(self, places, tensors):
+        """Where no unit varies, whatever is spread over them: zeros, gated."""
+        size = self.makes[0].size
+        if not (self.joins and size):
+            return Step.constant(self, places, tensors)
+        known = dict(zip(self.takes, places, strict=True))
+        same = np.all([p for x, p in known.items() if x.size == size], axis=0)
+        spread = {x: p for x, p in known.items() if x.size != size}
+        if spread and same.any():
+            fillings = asking.fillings(spread, tensors)
+            first, *others = (self.run({**tensors, **x})[0] for x in fillings)
+            for said in others:
+                equal = np.asarray(said == first).reshape(-1, size)
+                same = same & equal.all(axis=0)
+        return [same]
 
 
 def full_shape(flow, rows=1):
@@ -227,8 +226,8 @@ def full_shape(flow, rows=1):
 
 def _knows_its_width(layer):
     """Whether it was told, or a reader's own may have noted it in `build`."""
-    told = ("noise_shape", "_output_shape")
-    if any(getattr(layer, name, None) for name in told):
+    *_, noise = getattr(layer, "noise_shape", None) or [None]
+    if noise not in (None, 1) or getattr(layer, "_output_shape", None):
         return True
     build = getattr(type(layer), "build", L.Layer.build)
     return not is_stock(layer) and build is not L.Layer.build

@@ -148,7 +148,7 @@ class _Tracer:
 
 def _ordered(graph, args, kwargs):
     """What a nested model is called on, in the order in which it takes it."""
-    given = (*args, *kwargs.values())[0]
+    given = args[0] if args else kwargs["inputs"]
     if isinstance(given, dict) and not isinstance(graph._inputs_struct, dict):
         given = [given[x.name] for x in graph._inputs]
     return keras.tree.flatten(given)

@@ -32,9 +32,9 @@ HELPERS = pathlib.Path(datasets.__file__).parent
 DECIDING = (
     "networks", "masking", "pruning", "fitting", "training", "scheduling",
     "compacting", "measuring", "deploying", "distilling", "repairing",
-    "scoring", "engine/attention", "engine/channels", "engine/copying",
-    "engine/endings", "engine/fast", "engine/holding", "engine/readers",
-    "engine/sparse_files", "engine/steps", "engine/tracing",
+    "scoring", "engine/asking", "engine/attention", "engine/channels",
+    "engine/copying", "engine/endings", "engine/fast", "engine/holding",
+    "engine/readers", "engine/sparse_files", "engine/steps", "engine/tracing",
     "workshop/experiments/common",
 )  # fmt: skip
 CODE = "# code: "
