@@ -86,12 +86,12 @@ ax.set(xlabel="bits per weight", ylabel="validation accuracy, %",
 print({bits: round(value, 1) for bits, value in left.items()})
 
 # %% [markdown]
-# Down to 4 bits the network stays at 98.6 %, and 3 bits still leave 95.1 %.
-# With 2 bits there is only -1, 0 and 1 times the scale, and our scale is the
-# largest weight: nearly all weights are below half of it and become 0, as in
-# the last picture, and the network guesses. (A smaller scale would do better.)
-# We go on with 8, because those are the numbers that processors can multiply
-# fast.
+# Down to 4 bits the network loses a tenth of a point at most, and 3 bits still
+# leave 98.0 %. With 2 bits there is only -1, 0 and 1 times the scale, and our
+# scale is the largest weight: nearly all weights are below half of it and
+# become 0, as in the last picture, and the network guesses. (A smaller scale
+# would do better.) We go on with 8, because those are the numbers that
+# processors can multiply fast.
 #
 # ## Multiply whole numbers
 #
@@ -263,11 +263,11 @@ checking.claim("in any run: at most a point lost (on the sample, four)", lost,
 # %% [markdown]
 # Cutting makes the file 14 times smaller and int8 about four times; together
 # the factors nearly multiply, to 51. So the first target is reached, and so is
-# the second (both are dotted), however we time. The cut network gains more than
-# its 14 times fewer MACs. Probably the full one waits for its 9.6 MB of
-# weights, while the small ones fit into the processor's cache. So a factor
-# depends on how it was timed, and on what else the machine does: quote a range,
-# and say how you timed.
+# the second (both are dotted), however we time. The cut network gains nearly
+# what its 14 times fewer MACs promise. It would gain more where the full one
+# has to wait for its 9.6 MB of weights, because they do not fit into the
+# processor's cache. So a factor depends on the machine, on what else it does,
+# and on how it was timed: quote a range, and say how you timed.
 #
 # And the third target, accuracy? That needs seeds again. The study's students
 # were converted to int8 as well, and notebook 5's study has the full network
@@ -288,11 +288,11 @@ ax.legend()
 print(studying.paired(*compared)[["mean", "low", "high"]].round(2))
 
 # %% [markdown]
-# The mean is 0.18 points below the full network with a teacher, and 0.21
-# without. Both intervals end at -0.29, just within our target: the third is met
-# as well. (The width of an interval from five seeds is itself a matter of luck,
-# so a few more would not hurt.) The teacher is no reason for it: the means
-# hardly differ.
+# The mean is 0.20 points below the full network with a teacher, and 0.21
+# without. The intervals end at -0.28 and -0.29, just within our target: the
+# third is met as well. (The width of an interval from five seeds is itself a
+# matter of luck, so a few more would not hurt.) The teacher is no reason for
+# it: the means hardly differ.
 #
 # ## Open it without Keras
 #
@@ -439,7 +439,7 @@ for name, file in {"0 to 1": kinds["full int8"], "broken": wrong}.items():
 # In this notebook, we saw:
 #
 # - weights in 8 bits: a file 3.9 times smaller and about as accurate, faster in
-#   LiteRT, slower in Keras; in 3 bits this run keeps 95.1 % on validation
+#   LiteRT, slower in Keras; in 3 bits this run keeps 98.0 % on validation
 #   images;
 # - a teacher that adds nothing that five seeds can show, and students that end
 #   0.39 points (digits) and 1.08 (clothes) above new ones if they are cut out

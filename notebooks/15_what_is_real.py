@@ -318,10 +318,10 @@ axes = surveying.fronts(every)
 # and then of blocks.
 #
 # In LeNet-300-100 the gradual recipe of notebook 8's appendix is the whole
-# front, and one of its networks is smaller *and* more accurate than all that
-# were made otherwise. But it trains much longer (notebook 8). That is one more
-# reason for a control: how long a network was trained may matter more than how
-# it was pruned.
+# front, and some of its networks are smaller *and* more accurate than all that
+# were made otherwise. But it trains much longer, and with dropout (notebook 8).
+# That is one more reason for a control: how a network was trained may matter
+# more than how it was pruned.
 #
 # Bytes can be counted; time has to be measured, in the runtime that will carry
 # the network. Here are networks of the same shapes as some of these, as LiteRT
@@ -363,8 +363,8 @@ checking.claim("masking makes the file no faster",
                timed["speed_up"]["masked, 10 % of the weights"], below=1.5)
 checking.claim("cut to 15 % of the units, it is over five times faster",
                timed["speed_up"]["15 % of the units"], above=5)
-checking.claim("in int8, too, it loses less than a fifth of a point",
-               100 * (cut[0] - timed["accuracy"]["15 %, int8"]), below=0.2)
+checking.claim("in int8, too, it loses less than 0.3 points",
+               100 * (cut[0] - timed["accuracy"]["15 %, int8"]), below=0.3)
 
 # %% [markdown]
 # The masked network is nearly as accurate as the whole one, as large and as
