@@ -55,6 +55,9 @@ def look(position, data, method):
     readings = {"accuracy": 1 - position, "data": data, "method": method}
     return {**readings, "place": f"{position:.2f}"}, np.eye(5)
 
+def draw(*seen, data, method):
+    return picture.pngs(*seen)
+
 choices = {"data": ["digits", "clothes"], "method": ["ours", "random"]}
 """
 SHOW = "sliders.Explorer(positions, look, picture.pngs, start=0.25)"
@@ -165,7 +168,7 @@ def test_after_fast_dragging_the_last_position_is_shown(run, write):
 
 
 def test_controls_moved_at_once_agree(run, write):
-    show = SHOW.replace("0.25)", "0.25, choices=choices)")
+    show = "sliders.Explorer(positions, look, draw, 0.25, choices=choices)"
     shown = Shown(run(light(write, CHOOSING, show)))
     for data, method, key in (
         ("clothes", "random", "End"),
