@@ -5,6 +5,7 @@ import collections
 import numpy as np
 
 from helpers.engine import copying
+from helpers.engine.asking import as_mask
 from helpers.engine.backend import view
 from helpers.engine.doors import MODEL, door
 from helpers.engine.readers import Reader
@@ -66,9 +67,7 @@ def _constants(trace):
             if places.shape != value.shape[-1:]:  # the last axis has no units
                 places = np.zeros(value.shape[-1:], bool)
             constant[flow] = places
-            nothing = np.zeros_like(value)
-            if value.dtype == bool:  # a mask that leaves out nothing
-                nothing = ~nothing
+            nothing = as_mask(np.zeros_like(value), value.dtype)
             tensors[flow] = np.where(places, value, nothing)
     if all(constant[flow].all() for flow in trace.results):
         _refuse_constant(trace)

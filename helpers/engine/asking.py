@@ -5,6 +5,11 @@ import numpy as np
 SOME = slice(0, None, 2), slice(1, None, 2), slice(0, -1)  # units of many
 
 
+def as_mask(numbers, dtype):
+    """Numbers for a tensor; of a mask, true where they are not negative."""
+    return numbers >= 0 if dtype == "bool" else numbers
+
+
 def fillings(places, tensors):
     """Four times other values where flows vary, of both signs; true at first.
 
@@ -15,8 +20,7 @@ def fillings(places, tensors):
     for scale in (0, 1, -1, 1000):
         found = {}
         for x, fixed in places.items():
-            moved = scale * noise[x]
-            moved = moved >= 0 if x.dtype == "bool" else moved
+            moved = as_mask(scale * noise[x], x.dtype)
             found[x] = np.where(fixed, tensors[x], moved).astype(x.dtype)
         yield found
 

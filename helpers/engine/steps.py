@@ -191,11 +191,9 @@ class _ByUnit(Step):
         rows = 2 if any(flow.shape[2:] for flow in flows) else PROBE
 
         def function(*arrays):
-            tensors = {
-                flow: x >= 0 if flow.dtype == "bool" else x
-                for flow, x in zip(flows, arrays, strict=True)
-            }
-            return self.run(tensors)[0]
+            pairs = zip(flows, arrays, strict=True)
+            given = {x: asking.as_mask(array, x.dtype) for x, array in pairs}
+            return self.run(given)[0]
 
         return asking.works_by_unit(
             function, [full_shape(x, rows) for x in flows]

@@ -38,11 +38,10 @@ def _frontier_network(split, seed, compression, epochs=60, ramp=(8, 36)):
 def _with_dropout(model, seed, rate=0.1):
     """The same layers, with some of what the hidden ones say left out."""
     *hidden, output = model.layers
-    drops = [keras.layers.Dropout(rate, seed=seed) for _ in hidden]
-    between = [
-        layer for pair in zip(hidden, drops, strict=True) for layer in pair
-    ]
-    return keras.Sequential([*model.inputs, *between, output])
+    layers = []
+    for layer in hidden:
+        layers += [layer, keras.layers.Dropout(rate, seed=seed)]
+    return keras.Sequential([*model.inputs, *layers, output])
 
 
 def _sparsities(model, compression):
