@@ -318,15 +318,17 @@ axes = surveying.fronts(every)
 # and then of blocks.
 #
 # In LeNet-300-100 the gradual recipe of notebook 8's appendix is the whole
-# front, and some of its networks are smaller *and* more accurate than all that
-# were made otherwise. But it trains much longer, and with dropout (notebook 8).
+# front, with its unpruned network at the end, and some of its networks are
+# smaller *and* more accurate than all that were made otherwise. But it trains
+# much longer, with dropout, and on the validation images, too (notebook 8).
 # That is one more reason for a control: how a network was trained may matter
 # more than how it was pruned.
 #
 # Bytes can be counted; time has to be measured, in the runtime that will carry
 # the network. Here are networks of the same shapes as some of these, as LiteRT
 # files, timed for one image. (They are untrained, which makes no difference to
-# the time. The accuracies are the studies' means.)
+# the time; but their biases are still zero, which LiteRT leaves out, so that
+# trained files are a little larger. The accuracies are the studies' means.)
 
 # %% tags=["nbval-ignore-output"]
 split = datasets.load("mnist")
@@ -369,8 +371,8 @@ checking.claim("in int8, too, it loses less than 0.3 points",
 # %% [markdown]
 # The masked network is nearly as accurate as the whole one, as large and as
 # slow. What was cut is smaller and faster. Int8 makes the network with 15 % of
-# its units smaller once more, from 675 to 178 kB, at the same accuracy and,
-# here, in half the time.
+# its units smaller once more, from 675 to 178 kB, at nearly the same accuracy
+# and, here, in about half the time.
 #
 # ## Draw the map
 #
@@ -564,8 +566,8 @@ for name, false in {"broken, test after every seed": (p < 0.05).any(axis=1),
 #   lost;
 # - six seeds that said 0.53 points where fifty say 0.38, and that half of
 #   thirty studies of six seeds, drawn from the fifty, missed it;
-# - a network of 9,546 kB that, cut, retrained and in int8, takes 178 kB and
-#   loses 0.2 points;
+# - a network that, cut, retrained and in int8, takes a fiftieth of the bytes
+#   and loses 0.2 points;
 # - that testing after every new seed finds something in a quarter of all
 #   studies in which there is nothing to find.
 #
